@@ -1,0 +1,61 @@
+"""What will the load be? Quantiles by step, when they were made, and the naive baselines.
+
+Must not run a model: `controller.forecaster` does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import numpy as np
+from numpy.typing import NDArray
+
+from controller.core.series import Series
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Forecast:
+    """Quantiles of the load per step.
+
+    `origin`: aware; the end of the last step the model saw. `levels`: increasing, each in (0, 1), shape [levels].
+    `quantiles`: float64, shape [horizon, levels], metric's unit, >= 0, non-decreasing along levels;
+    row k covers (origin + k step, origin + (k + 1) step].
+    """
+
+    origin: datetime
+    step: timedelta
+    levels: tuple[float, ...]
+    quantiles: NDArray[np.float64]
+
+    @property
+    def horizon(self) -> timedelta:
+        """How far the forecast reaches beyond its origin."""
+        return len(self.quantiles) * self.step
+
+    def at_level(self, level: float) -> NDArray[np.float64]:
+        """The quantile `level` of each step, shape [horizon]; linear between the levels, the outermost beyond them."""
+        return np.array([np.interp(level, self.levels, row) for row in self.quantiles])
+
+    def steps_between(self, start: datetime, end: datetime) -> slice:
+        """The steps that overlap (start, end]; empty where the forecast does not reach."""
+        first = max(0, (start - self.origin) // self.step)
+        last = -((self.origin - end) // self.step)
+        return slice(first, max(first, min(last, len(self.quantiles))))
+
+    def peak(self, level: float, start: datetime, end: datetime) -> float | None:
+        """The highest quantile `level` over the steps that overlap (start, end]; None where there is none."""
+        window = self.at_level(level)[self.steps_between(start, end)]
+        return float(window.max()) if len(window) else None
+
+
+def persistence(history: Series) -> float:
+    """The last recorded value, taken for every later step as if nothing ever changed; NaN if there is none."""
+    recorded = history.values[np.isfinite(history.values)]
+    return float(recorded[-1]) if len(recorded) else float("nan")
+
+
+def seasonal_naive(history: Series, season: timedelta, time: datetime) -> float:
+    """The value the fewest whole seasons before the step that ends at `time`; NaN where that is not held."""
+    seasons = max(1, -((history.end - time) // season))
+    return history.value_at(time - seasons * season)

@@ -1,0 +1,122 @@
+"""What does the cycle need from the world, and which errors may each part raise?
+
+Protocols and errors only. Adapters translate whatever their library raises into these at their own edge;
+`controller.__main__` is where the type checker proves that each adapter fits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta, tzinfo
+from typing import Any, Protocol
+
+from controller.core.card import Card
+from controller.core.forecast import Forecast
+from controller.core.series import Observation, Series
+from controller.spec import ModelRef, PrometheusMetric, TargetRef
+
+
+class MetricError(Exception):
+    """The metric system gave no usable answer. `reason` is CamelCase for a condition; the message names the cure."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class ModelError(Exception):
+    """A model cannot be used. `check` names the rule of the contract that failed."""
+
+    def __init__(self, check: str, message: str) -> None:
+        super().__init__(f"{check}: {message}")
+        self.check = check
+
+
+class TargetError(Exception):
+    """The target cannot be read or scaled now; the next tick tries again. `reason` is CamelCase for a condition."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class StatusError(Exception):
+    """The status could not be written; the next tick tries again. `gone`: the object no longer exists."""
+
+    def __init__(self, message: str, *, gone: bool = False) -> None:
+        super().__init__(message)
+        self.gone = gone
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricRequest:
+    """One scaler's question. `namespace`: where its Secrets live. `context`: how many steps of history it needs."""
+
+    namespace: str
+    metric: PrometheusMetric
+    step: timedelta
+    context: int
+    max_age: timedelta
+
+
+class Source(Protocol):
+    """A metric system."""
+
+    async def observe(self, requests: Sequence[MetricRequest], now: datetime) -> list[Observation | MetricError]:
+        """One answer for each request, in order. Equal questions are asked once. Never raises for a single request."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForecastRequest:
+    """Many of these make one batch. `zone`: whose wall clock the load follows."""
+
+    model: ModelRef
+    history: Series
+    zone: tzinfo
+
+
+class Models(Protocol):
+    """The forecasters."""
+
+    def card(self, model: ModelRef) -> tuple[Card, str]:
+        """The model's card and the file's sha256 in hex; loads it on first use. Raises ModelError."""
+        ...
+
+    def forecast(self, requests: Sequence[ForecastRequest]) -> list[Forecast | ModelError]:
+        """One answer for each request, in order, in one batched run a model. Never raises for a single request."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetState:
+    """What a target has right now. `ready` is None where the kind does not report it."""
+
+    replicas: int
+    ready: int | None
+    resource_version: str
+
+
+class Target(Protocol):
+    """Something with a size."""
+
+    async def read(self, namespace: str, ref: TargetRef) -> TargetState:
+        """The size now. Raises TargetError."""
+        ...
+
+    async def write(self, namespace: str, ref: TargetRef, state: TargetState, replicas: int) -> None:
+        """Ask for `replicas`, provided nobody changed the target since `state` was read. Raises TargetError."""
+        ...
+
+
+class StatusWriter(Protocol):
+    """The status and the events of a PredictiveScaler."""
+
+    async def patch_status(self, namespace: str, name: str, uid: str, status: Mapping[str, Any]) -> None:
+        """Merge `status` into the object's `.status`, provided it is still the object `uid`. Raises StatusError."""
+        ...
+
+    async def emit(self, namespace: str, name: str, uid: str, *, type_: str, reason: str, note: str) -> None:
+        """Record one Kubernetes Event about the object. Raises StatusError."""
+        ...

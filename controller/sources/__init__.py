@@ -1,0 +1,1 @@
+"""Adapters: a metric query becomes a Series."""

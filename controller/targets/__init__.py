@@ -1,0 +1,1 @@
+"""Adapters: things with a size."""

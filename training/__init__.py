@@ -1,0 +1,1 @@
+"""Offline: makes and judges models; never in the controller's image."""

@@ -21,12 +21,14 @@ class Forecast:
     `origin`: aware; the end of the last step the model saw. `levels`: increasing, each in (0, 1), shape [levels].
     `quantiles`: float64, shape [horizon, levels], metric's unit, >= 0, non-decreasing along levels;
     row k covers (origin + k step, origin + (k + 1) step].
+    `season`: the time after which the model's card says the load repeats.
     """
 
     origin: datetime
     step: timedelta
     levels: tuple[float, ...]
     quantiles: NDArray[np.float64]
+    season: timedelta = timedelta(days=1)
 
     @property
     def horizon(self) -> timedelta:
@@ -35,7 +37,10 @@ class Forecast:
 
     def at_level(self, level: float) -> NDArray[np.float64]:
         """The quantile `level` of each step, shape [horizon]; linear between the levels, the outermost beyond them."""
-        return np.array([np.interp(level, self.levels, row) for row in self.quantiles])
+        position = float(np.interp(level, self.levels, np.arange(len(self.levels))))
+        below = int(position)
+        above = min(below + 1, len(self.levels) - 1)
+        return self.quantiles[:, below] + (position - below) * (self.quantiles[:, above] - self.quantiles[:, below])
 
     def steps_between(self, start: datetime, end: datetime) -> slice:
         """The steps that overlap (start, end]; empty where the forecast does not reach."""

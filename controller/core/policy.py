@@ -66,3 +66,8 @@ class Policy:
     scale_up: ScalingRules
     scale_down: ScalingRules
     fallback: Fallback
+
+    @property
+    def max_age(self) -> timedelta:
+        """An older load counts as missing: four missed decisions, and no less than two scrapes of a minute each."""
+        return max(4 * self.interval, timedelta(seconds=150))

@@ -1,0 +1,105 @@
+"""How far can this forecast be trusted? Scores old forecasts against what came, corrects and weighs the next one.
+
+Three uses of one small record: coverage is reported, the upper quantile is shifted until it covers what it should
+(quantile tracking: Angelopoulos, Candes and Tibshirani 2023, "Conformal PID Control for Time Series Prediction"),
+and a forecast that lately loses to the naive ones fades out (docs/decisions/0003).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from datetime import timedelta
+
+from controller.core.forecast import Forecast, persistence, seasonal_naive
+from controller.core.memory import Pending, TrackRecord
+from controller.core.series import Series
+
+CORRECTION_RATE = 0.01  # a step of the quantile tracker: ten misses too many move the level by about 10 %
+CORRECTION_BOUNDS = (-0.5, 1.0)
+HALF_LIFE_SEASONS = 0.25  # "lately" is a quarter of a season: six hours of a daily pattern
+MIN_SETTLED = 6.0  # forecasts scored before skill counts: fewer say nothing
+FULL_TRUST, NO_TRUST = 1.0, 1.5  # loss relative to the better naive: up to the first the weight is 1, from the second 0
+MAX_PENDING = 32  # keeps .status small where the lead spans many steps
+
+
+def updated(
+    record: TrackRecord, history: Series, forecast: Forecast | None, level: float, lead: timedelta
+) -> TrackRecord:
+    """Settle the forecasts whose truth is known, then take in the new one (its step `lead` ahead)."""
+    if forecast is None:
+        return record
+    return _enrolled(_settled(record, history, forecast, level), history, forecast, level, lead)
+
+
+def corrected(record: TrackRecord, upper: float) -> float:
+    """The upper quantile, shifted by what coverage of late asks for; never below 0."""
+    return upper * (1.0 + record.correction)
+
+
+def trust(record: TrackRecord) -> float:
+    """The forecast's weight: 1 while it is at least as good as the better naive, falling linearly to 0."""
+    if record.settled < MIN_SETTLED:
+        return 1.0
+    naive = min(record.loss_persistence, record.loss_seasonal)
+    if naive <= 0.0:
+        return 1.0 if record.loss <= 0.0 else 0.0
+    return min(1.0, max(0.0, (NO_TRUST - record.loss / naive) / (NO_TRUST - FULL_TRUST)))
+
+
+def coverage(record: TrackRecord) -> float | None:
+    """The share of late forecasts whose upper quantile held; None until enough are settled."""
+    return record.covered / record.settled if record.settled >= MIN_SETTLED else None
+
+
+def pinball(level: float, forecast: float, actual: float) -> float:
+    """The loss of calling `forecast` the quantile `level` when `actual` came; metric's unit."""
+    return max(level * (actual - forecast), (level - 1.0) * (actual - forecast))
+
+
+def _settled(record: TrackRecord, history: Series, forecast: Forecast, level: float) -> TrackRecord:
+    decay = 0.5 ** (forecast.step / (HALF_LIFE_SEASONS * forecast.season))
+    for pending in record.pending:
+        actual = history.value_at(pending.time)
+        if pending.time <= history.end and math.isfinite(actual):
+            record = _scored(record, pending, actual, level, decay)
+    return replace(record, pending=tuple(one for one in record.pending if one.time > history.end))
+
+
+def _scored(record: TrackRecord, pending: Pending, actual: float, level: float, decay: float) -> TrackRecord:
+    loss = pinball(level, pending.upper, actual)
+    is_covered = actual <= pending.upper
+    correction = record.correction + CORRECTION_RATE * (level - is_covered)
+    return replace(
+        record,
+        settled=record.settled * decay + 1.0,
+        covered=record.covered * decay + is_covered,
+        loss=record.loss * decay + loss,
+        loss_persistence=record.loss_persistence * decay + _naive_loss(level, pending.persistence, actual, loss),
+        loss_seasonal=record.loss_seasonal * decay + _naive_loss(level, pending.seasonal, actual, loss),
+        correction=min(CORRECTION_BOUNDS[1], max(CORRECTION_BOUNDS[0], correction)),
+    )
+
+
+def _naive_loss(level: float, naive: float | None, actual: float, loss: float) -> float:
+    """A naive forecaster that had nothing to say draws."""
+    return loss if naive is None else pinball(level, naive, actual)
+
+
+def _enrolled(record: TrackRecord, history: Series, forecast: Forecast, level: float, lead: timedelta) -> TrackRecord:
+    is_known = record.enrolled is not None and forecast.origin <= record.enrolled
+    if is_known or len(record.pending) >= MAX_PENDING:
+        return record
+    step = min(max(0, -(-lead // forecast.step) - 1), len(forecast.quantiles) - 1)
+    time = forecast.origin + (step + 1) * forecast.step
+    pending = Pending(
+        time=time,
+        upper=corrected(record, float(forecast.at_level(level)[step])),
+        persistence=_finite(persistence(history)),
+        seasonal=_finite(seasonal_naive(history, forecast.season, time)),
+    )
+    return replace(record, pending=(*record.pending, pending), enrolled=forecast.origin)
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

@@ -1,0 +1,125 @@
+"""How many replicas, and why? The only way into the core.
+
+Decides on data and returns data: nothing is read, written or logged here, and `now` is an argument.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from controller.core import calibration, demand, guardrails, replicas
+from controller.core.demand import Demand
+from controller.core.forecast import Forecast
+from controller.core.memory import Memory, Recommendation
+from controller.core.policy import Policy
+from controller.core.series import Observation
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One rule's part in a decision, in words built from the values it used."""
+
+    rule: str
+    before: int
+    after: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """`replicas` to ask for at `time`, given `current`; `steps` tell why, also when nothing changes.
+
+    `coverage`: the share of late forecasts whose upper quantile held, None while too few are known.
+    """
+
+    time: datetime
+    current: int
+    replicas: int
+    demand: Demand
+    steps: tuple[Step, ...]
+    coverage: float | None
+
+    @property
+    def message(self) -> str:
+        """The whole reason in one line."""
+        return "; ".join(f"{step.rule} {step.before} -> {step.after}: {step.why}" for step in self.steps)
+
+
+def decide(
+    now: datetime,
+    observation: Observation | None,
+    forecast: Forecast | None,
+    current: int,
+    policy: Policy,
+    memory: Memory,
+) -> tuple[Decision, Memory]:
+    """The size to ask for now, and what the next decision must know.
+
+    `observation` None: the metric system gave nothing at all. `forecast` None: be reactive. `current`: replicas asked
+    of the target at present; 0 means that somebody switched it off, and it stays off, as with an HPA.
+    """
+    memory = memory.noticing(now, current, keep=guardrails.longest_period(policy))
+    if observation is not None:
+        lead = policy.lead_time + policy.interval
+        record = calibration.updated(memory.track, observation.history, forecast, policy.quantile, lead)
+        memory = replace(memory, track=record)
+    latest = None if observation is None else observation.latest
+    load = demand.assess(now, latest, forecast, policy, memory.track)
+    wish, memory = _wish(now, load, current, policy, memory)
+    steps = (wish,) if current == 0 else (wish, *_railed(now, wish.after, current, policy, memory))
+    decision = Decision(
+        time=now,
+        current=current,
+        replicas=steps[-1].after,
+        demand=load,
+        steps=steps,
+        coverage=calibration.coverage(memory.track),
+    )
+    return decision, memory
+
+
+def _wish(now: datetime, load: Demand, current: int, policy: Policy, memory: Memory) -> tuple[Step, Memory]:
+    """What the load asks for before any rail; remembered when there is a load to ask."""
+    if load.value is not None:
+        memory = replace(memory, last_metric=now)
+    if current == 0:
+        return Step(
+            rule="Disabled", before=0, after=0, why="the target is scaled to 0; scale it up to hand it back"
+        ), memory
+    if load.value is None:
+        memory = replace(memory, last_metric=memory.last_metric or now)
+        step = _without_metric(now, current, policy, memory)
+    else:
+        step = _by_load(load, load.value, current, policy)
+    earlier = memory.recommendations or (Recommendation(time=now, replicas=current),)
+    return step, replace(memory, recommendations=guardrails.remembered(now, step.after, policy, earlier))
+
+
+def _by_load(load: Demand, value: float, current: int, policy: Policy) -> Step:
+    needed = replicas.needed(value, policy)
+    share = f"{load.source.value} load {value:.6g} / {policy.target_per_replica:g} per replica"
+    if replicas.is_tolerable(value, current, policy):
+        return Step(rule="Tolerance", before=current, after=current, why=f"{share} is within tolerance of {current}")
+    return Step(rule="Load", before=current, after=needed, why=f"{share} needs {needed}")
+
+
+def _without_metric(now: datetime, current: int, policy: Policy, memory: Memory) -> Step:
+    """Absence never shrinks: hold, and after a while be no smaller than the fallback."""
+    missing = now - (memory.last_metric or now)
+    fallback = policy.fallback
+    words = f"no usable metric for {missing.total_seconds():.0f} s"
+    if fallback.replicas is None or missing < fallback.after:
+        return Step(rule="Hold", before=current, after=current, why=words)
+    size = max(current, fallback.replicas)
+    return Step(rule="Fallback", before=current, after=size, why=f"{words}: at least {fallback.replicas}")
+
+
+def _railed(now: datetime, wished: int, current: int, policy: Policy, memory: Memory) -> tuple[Step, ...]:
+    steps: list[Step] = []
+    for name, rail in guardrails.RAILS:
+        allowed, why = rail(now, wished, current, policy, memory)
+        if allowed != wished:
+            steps.append(Step(rule=name, before=wished, after=allowed, why=why))
+        wished = allowed
+    return tuple(steps)

@@ -1,0 +1,100 @@
+"""Which sizes may follow this one? The rails: one signature, a fixed order, bounds last.
+
+Each rail takes the wish of the one before and gives what it lets through; the words for a changed number are its own.
+The arithmetic of hold-down and rate is that of autoscaling/v2 (Kubernetes API reference, HPAScalingRules).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from controller.core.memory import Memory, Recommendation
+from controller.core.policy import Policy, PolicyType, RatePolicy, ScalingRules, SelectPolicy
+
+Rail = Callable[[datetime, int, int, Policy, Memory], tuple[int, str]]
+"""(now, wished, current, policy, memory) -> (allowed, why it differs from what was wished)."""
+
+
+def hold_down(now: datetime, wished: int, current: int, policy: Policy, memory: Memory) -> tuple[int, str]:
+    """Shrink no further than the highest wish of the scaleDown window, grow no further than the lowest of scaleUp's."""
+    down, up = policy.scale_down.stabilization, policy.scale_up.stabilization
+    highest = max([wished, *_wishes(memory, now - down)])
+    lowest = min([wished, *_wishes(memory, now - up)])
+    allowed = min(max(current, lowest), highest)
+    if wished < current:
+        return allowed, f"{highest} were wanted within the last {_seconds(down)}"
+    return allowed, f"only {lowest} were wanted within the last {_seconds(up)}"
+
+
+def rate(now: datetime, wished: int, current: int, policy: Policy, memory: Memory) -> tuple[int, str]:
+    """Change no faster than the policies of the direction allow."""
+    if wished > current:
+        limit = max(current, _limit(now, current, policy.scale_up, memory, 1))
+        return min(wished, limit), f"scaleUp allows {limit} now"
+    if wished < current:
+        limit = min(current, _limit(now, current, policy.scale_down, memory, -1))
+        return max(wished, limit), f"scaleDown allows {limit} now"
+    return wished, ""
+
+
+def bounds(now: datetime, wished: int, current: int, policy: Policy, memory: Memory) -> tuple[int, str]:
+    """Stay within minReplicas and maxReplicas, whatever anyone wished."""
+    del now, current, memory
+    if wished < policy.min_replicas:
+        return policy.min_replicas, f"minReplicas is {policy.min_replicas}"
+    return min(wished, policy.max_replicas), f"maxReplicas is {policy.max_replicas}"
+
+
+RAILS: tuple[tuple[str, Rail], ...] = (("Stabilization", hold_down), ("Rate", rate), ("Bounds", bounds))
+
+
+def longest_period(policy: Policy) -> timedelta:
+    """How long a change of size matters to any rate."""
+    periods = [one.period for rules in (policy.scale_up, policy.scale_down) for one in rules.policies]
+    return max(periods, default=timedelta(0))
+
+
+def remembered(
+    now: datetime, wished: int, policy: Policy, wishes: tuple[Recommendation, ...]
+) -> tuple[Recommendation, ...]:
+    """The wishes that can still matter to `hold_down`, with this one added.
+
+    A wish is dropped once it left both windows, or once a later one is at least as strict on either side: so the
+    list is short however long the window is.
+    """
+    kept: list[Recommendation] = [Recommendation(time=now, replicas=wished)]
+    highest = lowest = wished
+    for wish in reversed(wishes):
+        is_peak = wish.replicas > highest and wish.time > now - policy.scale_down.stabilization
+        is_dip = wish.replicas < lowest and wish.time > now - policy.scale_up.stabilization
+        if is_peak or is_dip:
+            kept.append(wish)
+        highest, lowest = max(highest, wish.replicas), min(lowest, wish.replicas)
+    return tuple(reversed(kept))
+
+
+def _wishes(memory: Memory, since: datetime) -> list[int]:
+    return [wish.replicas for wish in memory.recommendations if wish.time > since]
+
+
+def _limit(now: datetime, current: int, rules: ScalingRules, memory: Memory, sign: int) -> int:
+    """The furthest size in the direction `sign` that the rules allow now."""
+    if rules.select is SelectPolicy.DISABLED or not rules.policies:
+        return current
+    limits = [_policy_limit(now, current, policy, memory, sign) for policy in rules.policies]
+    is_widest = rules.select is SelectPolicy.MAX
+    return max(limits) if is_widest == (sign > 0) else min(limits)
+
+
+def _policy_limit(now: datetime, current: int, policy: RatePolicy, memory: Memory, sign: int) -> int:
+    start = current - sum(change.change for change in memory.changes if change.time > now - policy.period)
+    if policy.type is PolicyType.PODS:
+        return start + sign * policy.value
+    share = start * (1.0 + sign * policy.value / 100.0)
+    return math.ceil(share) if sign > 0 else max(0, int(share))
+
+
+def _seconds(window: timedelta) -> str:
+    return f"{window.total_seconds():g} s"

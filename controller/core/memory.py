@@ -1,0 +1,159 @@
+"""What must survive a restart? Small, versioned, plain data that lives in `.status.memory`.
+
+Must not decide anything: it only remembers what the other parts of the core hand it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any, Self
+
+VERSION = 1
+
+
+class MemoryFormatError(ValueError):
+    """The stored memory cannot be read; whoever reads it starts afresh and says so."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SizeChange:
+    """The target went from one size to another at about `time`; `change` is signed replicas."""
+
+    time: datetime
+    change: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recommendation:
+    """What the load asked for at `time`, before any rail."""
+
+    time: datetime
+    replicas: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pending:
+    """A forecast waiting for the truth about the step that ends at `time` (loads in the metric's unit).
+
+    `upper`: what was prepared for. `persistence`, `seasonal`: the naive forecasts; None where there was none.
+    """
+
+    time: datetime
+    upper: float
+    persistence: float | None
+    seasonal: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrackRecord:
+    """How the forecasts of late compare with what came.
+
+    `loss*`: decayed sums of pinball loss; `covered`, `settled`: decayed counts of forecasts. `correction`: relative
+    shift of the upper quantile, learnt online. `enrolled`: the origin of the newest forecast taken in.
+    """
+
+    pending: tuple[Pending, ...] = ()
+    enrolled: datetime | None = None
+    settled: float = 0.0
+    covered: float = 0.0
+    loss: float = 0.0
+    loss_persistence: float = 0.0
+    loss_seasonal: float = 0.0
+    correction: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Memory:
+    """Everything one decision leaves for the next.
+
+    `size`: the replicas found at the last decision and when that was. `last_metric`: when the metric was last usable, or
+    else first missed.
+    """
+
+    size: Recommendation | None = None
+    changes: tuple[SizeChange, ...] = ()
+    recommendations: tuple[Recommendation, ...] = ()
+    last_metric: datetime | None = None
+    track: TrackRecord = field(default_factory=TrackRecord)
+
+    def noticing(self, now: datetime, current: int, keep: timedelta) -> Self:
+        """Take in the size found now; a difference from the last one becomes a change at the time of that decision.
+
+        So a write that never happened, a restart and somebody else's scaling are all seen for what they were.
+        Changes older than `keep` are forgotten.
+        """
+        changes = self.changes
+        if self.size is not None and self.size.replicas != current:
+            changes = (*changes, SizeChange(time=self.size.time, change=current - self.size.replicas))
+        return replace(
+            self,
+            size=Recommendation(time=now, replicas=current),
+            changes=tuple(change for change in changes if change.time > now - keep),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values; `from_json` gives an equal Memory back."""
+        track = self.track
+        return {
+            "version": VERSION,
+            "size": self.size and [_stamp(self.size.time), self.size.replicas],
+            "changes": [[_stamp(change.time), change.change] for change in self.changes],
+            "recommendations": [[_stamp(one.time), one.replicas] for one in self.recommendations],
+            "lastMetric": self.last_metric and _stamp(self.last_metric),
+            "track": {
+                "pending": [[_stamp(one.time), one.upper, one.persistence, one.seasonal] for one in track.pending],
+                "enrolled": track.enrolled and _stamp(track.enrolled),
+                **{name: getattr(track, name) for name in _SUMS},
+            },
+        }
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> Self:
+        """Read what `to_json` wrote; raises MemoryFormatError for anything else."""
+        if raw.get("version") != VERSION:
+            raise MemoryFormatError(f"version {raw.get('version')!r} is not known; this release reads {VERSION}")
+        try:
+            return cls(
+                size=raw["size"] and Recommendation(time=_time(raw["size"][0]), replicas=int(raw["size"][1])),
+                changes=tuple(SizeChange(time=_time(time), change=int(change)) for time, change in raw["changes"]),
+                recommendations=tuple(
+                    Recommendation(time=_time(time), replicas=int(replicas))
+                    for time, replicas in raw["recommendations"]
+                ),
+                last_metric=raw["lastMetric"] and _time(raw["lastMetric"]),
+                track=_track(raw["track"]),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise MemoryFormatError(f"the stored memory is malformed: {error!r}") from error
+
+
+_SUMS = ("settled", "covered", "loss", "loss_persistence", "loss_seasonal", "correction")
+
+
+def _track(raw: Mapping[str, Any]) -> TrackRecord:
+    return TrackRecord(
+        pending=tuple(
+            Pending(
+                time=_time(time),
+                upper=float(upper),
+                persistence=None if persistence is None else float(persistence),
+                seasonal=None if seasonal is None else float(seasonal),
+            )
+            for time, upper, persistence, seasonal in raw["pending"]
+        ),
+        enrolled=raw["enrolled"] and _time(raw["enrolled"]),
+        **{name: float(raw[name]) for name in _SUMS},
+    )
+
+
+def _stamp(time: datetime) -> str:
+    return time.isoformat()
+
+
+def _time(text: str) -> datetime:
+    time = datetime.fromisoformat(text)
+    if time.tzinfo is None:
+        raise ValueError(f"{text} has no zone")
+    return time

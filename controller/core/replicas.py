@@ -1,0 +1,26 @@
+"""How many replicas serve this load well? The arithmetic of autoscaling/v2, for a total load.
+
+Must not know the past: windows and rates are `guardrails`.
+"""
+
+from __future__ import annotations
+
+import math
+
+from controller.core.policy import Policy
+
+ROUNDING = 1e-9  # 8.000000000000002 replicas are 8: a sum of floats must not cost a replica
+
+
+def needed(load: float, policy: Policy) -> int:
+    """The fewest replicas of which each serves at most `target_per_replica`."""
+    return math.ceil(load / policy.target_per_replica - ROUNDING)
+
+
+def is_tolerable(load: float, current: int, policy: Policy) -> bool:
+    """Whether the load is so near to what `current` replicas serve well that changing would only stir.
+
+    autoscaling/v2: the change is skipped while load / (current x target) is within 1 +- tolerance.
+    """
+    usage = load / (current * policy.target_per_replica)
+    return 1.0 - policy.scale_down.tolerance <= usage <= 1.0 + policy.scale_up.tolerance

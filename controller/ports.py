@@ -9,12 +9,45 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
+from enum import StrEnum
 from typing import Any, Protocol
 
 from controller.core.card import Card
 from controller.core.forecast import Forecast
 from controller.core.series import Observation, Series
 from controller.spec import ModelRef, PrometheusMetric, TargetRef
+
+
+class MetricReason(StrEnum):
+    """Why a metric cannot be used: reasons of the condition MetricsAvailable."""
+
+    ADDRESS_INVALID = "MetricAddressInvalid"
+    UNREACHABLE = "MetricUnreachable"
+    UNTRUSTED = "MetricUntrusted"
+    UNAUTHORIZED = "MetricUnauthorized"
+    SECRET_INVALID = "MetricSecretInvalid"  # noqa: S105  a condition's reason, not a secret
+    TIMEOUT = "MetricTimeout"
+    UNAVAILABLE = "MetricUnavailable"
+    MALFORMED = "MetricMalformed"
+    TOO_LARGE = "MetricTooLarge"
+    PARTIAL = "MetricPartial"
+    QUERY_INVALID = "MetricQueryInvalid"
+    COUNTER = "MetricCounter"
+    AMBIGUOUS = "MetricAmbiguous"
+    EMPTY = "MetricEmpty"
+    NOT_FINITE = "MetricNotFinite"
+    NEGATIVE = "MetricNegative"
+    STALE = "MetricStale"
+
+
+class TargetReason(StrEnum):
+    """Why a target cannot be read or scaled: reasons of the condition AbleToScale."""
+
+    NOT_FOUND = "TargetNotFound"
+    NOT_SCALABLE = "TargetNotScalable"
+    FORBIDDEN = "TargetForbidden"
+    CONFLICT = "TargetConflict"
+    UNAVAILABLE = "TargetUnavailable"
 
 
 class MetricError(Exception):
@@ -49,6 +82,14 @@ class StatusError(Exception):
         self.gone = gone
 
 
+class SecretError(Exception):
+    """A Secret cannot be read. `is_transient`: the next try may succeed without anybody changing anything."""
+
+    def __init__(self, message: str, *, is_transient: bool = False) -> None:
+        super().__init__(message)
+        self.is_transient = is_transient
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetricRequest:
     """One scaler's question. `namespace`: where its Secrets live. `context`: how many steps of history it needs."""
@@ -65,6 +106,14 @@ class Source(Protocol):
 
     async def observe(self, requests: Sequence[MetricRequest], now: datetime) -> list[Observation | MetricError]:
         """One answer for each request, in order. Equal questions are asked once. Never raises for a single request."""
+        ...
+
+
+class Secrets(Protocol):
+    """Where passwords, tokens and certificates live."""
+
+    async def read_secret(self, namespace: str, name: str) -> Mapping[str, bytes]:
+        """All keys of one Secret. Raises SecretError, whose message never holds a value."""
         ...
 
 
@@ -110,6 +159,14 @@ class Target(Protocol):
         ...
 
 
+class Owners(Protocol):
+    """Who else sets the size of targets."""
+
+    async def owner(self, namespace: str, ref: TargetRef, now: datetime) -> str | None:
+        """The other autoscaler in words, such as 'HorizontalPodAutoscaler "web"'; None if none. Raises TargetError."""
+        ...
+
+
 class StatusWriter(Protocol):
     """The status and the events of a PredictiveScaler."""
 
@@ -117,6 +174,8 @@ class StatusWriter(Protocol):
         """Merge `status` into the object's `.status`, provided it is still the object `uid`. Raises StatusError."""
         ...
 
-    async def emit(self, namespace: str, name: str, uid: str, *, type_: str, reason: str, note: str) -> None:
-        """Record one Kubernetes Event about the object. Raises StatusError."""
+    async def emit(
+        self, namespace: str, name: str, uid: str, *, type_: str, reason: str, note: str, now: datetime
+    ) -> None:
+        """Record one Kubernetes Event about the object, `type_` being Normal or Warning. Raises StatusError."""
         ...

@@ -91,9 +91,11 @@ class Observation:
     """What a metric system said at one moment.
 
     `history`: closed steps, for the forecaster. `latest`: the load right now; None when the metric system
-    answered without a usable value. `problem`: why `latest` is None, in words that name the cure.
+    gave no usable value. `problem`: why `latest` is None, in words that name the cure; where `latest` is there,
+    why `history` is not up to date. `reason`: the same as one CamelCase word, for a condition.
     """
 
     history: Series
     latest: Sample | None
     problem: str | None = None
+    reason: str | None = None

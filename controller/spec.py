@@ -1,30 +1,88 @@
 """What did the user ask for? The PredictiveScaler's spec as frozen dataclasses.
 
-`parse` accepts what the CRD accepts, fills the same defaults, and refuses the rest with the field's path.
+`parse` accepts what the CRD accepts, fills the same defaults, and refuses the rest with the field's path, so that a
+YAML file can be judged without a cluster; `tests/contracts/test_crd_agrees_with_spec.py` holds the two together.
 Must not know Kubernetes clients or kopf.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
-from zoneinfo import ZoneInfo
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from controller.core.policy import Policy
+from controller.core.policy import Fallback, Policy, PolicyType, RatePolicy, ScalingRules, SelectPolicy
+from controller.fields import Fields, Form, SpecError
+
+__all__ = [
+    "GROUP",
+    "KIND",
+    "PLURAL",
+    "VERSION",
+    "BasicAuth",
+    "Mode",
+    "ModelRef",
+    "PrometheusMetric",
+    "ScalerSpec",
+    "SecretKey",
+    "SpecError",
+    "TargetRef",
+    "Tls",
+    "parse",
+]
 
 GROUP = "predictivescaler.dev"
 VERSION = "v1alpha1"
 PLURAL = "predictivescalers"
 KIND = "PredictiveScaler"
 
+_MOST_REPLICAS = 100_000
+_MOST_INT32 = 2**31 - 1
+_MOST_PER_REPLICA = 1e15
+_MOST_POLICIES = 16
+_LONGEST_LEAD = timedelta(hours=6)
+_LONGEST_AFTER = timedelta(hours=24)
+_LONGEST_WINDOW_SECONDS = 3600
+_LONGEST_PERIOD_SECONDS = 1800
+_LONGEST_INTERVAL_SECONDS = 3600
+_NOT_SCALABLE = ("DaemonSet", "HorizontalPodAutoscaler")
 
-class SpecError(ValueError):
-    """The spec cannot be used. `field` is its path, e.g. "spec.metric.targetPerReplica"; the message names the cure."""
-
-    def __init__(self, field: str, message: str) -> None:
-        super().__init__(f"{field}: {message}")
-        self.field = field
+_API_VERSION = Form(
+    pattern=re.compile(r"([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?v[0-9][a-z0-9]*"),
+    longest=317,
+    words="an API group and version such as apps/v1",
+)
+_KIND_NAME = Form(pattern=re.compile(r"[A-Z][A-Za-z0-9]*"), longest=63, words="a kind such as Deployment")
+_OBJECT_NAME = Form(
+    pattern=re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?"),
+    longest=253,
+    words="the name of an object, of lower-case letters, digits, - and .",
+)
+_SECRET_KEY = Form(
+    pattern=re.compile(r"[-._a-zA-Z0-9]+"), longest=253, words="a key of a Secret, of letters, digits, -, _ and ."
+)
+_ADDRESS = Form(
+    pattern=re.compile(r"https?://[-.:_\[\]A-Za-z0-9]+(/[-._~%!$&()*+,;=:@/A-Za-z0-9]*)?"),
+    longest=2048,
+    words="a URL such as http://prometheus.monitoring:9090 without user name (use auth), ? or #",
+)
+_QUERY = Form(pattern=re.compile(r".+", re.DOTALL), longest=8192, words="a PromQL query that gives one series")
+_HOST = Form(
+    pattern=re.compile(r"[A-Za-z0-9]([-.A-Za-z0-9]*[A-Za-z0-9])?"),
+    longest=253,
+    words="a host name such as prometheus.example",
+)
+_MODEL = Form(pattern=re.compile(r"[a-z0-9]+([-._][a-z0-9]+)*"), longest=128, words="a model's file name without .onnx")
+_SHA256 = Form(pattern=re.compile(r"[0-9a-f]{64}"), longest=64, words="64 lower-case hex digits")
+_ZONE = Form(
+    pattern=re.compile(r"[A-Za-z][-+_A-Za-z0-9]*(/[-+_A-Za-z0-9]+)*"),
+    longest=64,
+    words="the name of an IANA time zone such as Europe/Berlin",
+)
 
 
 class Mode(StrEnum):
@@ -101,3 +159,191 @@ class ScalerSpec:
     zone: ZoneInfo
     interval: timedelta
     policy: Policy
+
+
+def parse(spec: Mapping[str, Any]) -> ScalerSpec:
+    """The `.spec` of a PredictiveScaler, as the API server or a YAML file gives it. Raises SpecError."""
+    fields = Fields.open(
+        "spec",
+        spec,
+        *("targetRef", "minReplicas", "maxReplicas", "mode", "metric", "forecast"),
+        *("intervalSeconds", "behavior", "fallback"),
+    )
+    metric = fields.child("metric", "prometheus", "targetPerReplica")
+    forecast = fields.child_or_empty("forecast", "model", "sha256", "quantile", "leadTime", "timeZone")
+    interval = timedelta(seconds=fields.integer("intervalSeconds", 1, _LONGEST_INTERVAL_SECONDS, default=15))
+    return ScalerSpec(
+        target=_target(fields.child("targetRef", "apiVersion", "kind", "name")),
+        mode=fields.choice("mode", Mode, default=Mode.ACTIVE),
+        metric=_prometheus(metric.child("prometheus", "address", "query", "auth", "tls")),
+        model=_model(forecast),
+        zone=_zone(forecast),
+        interval=interval,
+        policy=_policy(fields, metric, forecast, interval),
+    )
+
+
+def _target(fields: Fields) -> TargetRef:
+    kind = fields.text("kind", _KIND_NAME, default="Deployment")
+    if kind in _NOT_SCALABLE:
+        raise fields.refusal("kind", f"a {kind} has no replica count of its own; name the Deployment or StatefulSet")
+    return TargetRef(
+        api_version=fields.text("apiVersion", _API_VERSION, default="apps/v1"),
+        kind=kind,
+        name=fields.text("name", _OBJECT_NAME),
+    )
+
+
+def _prometheus(fields: Fields) -> PrometheusMetric:
+    address = fields.text("address", _ADDRESS) if "address" in fields else None
+    bearer, basic = _auth(fields) if "auth" in fields else (None, None)
+    tls = _tls(fields) if "tls" in fields else None
+    if tls is not None and address is not None and not address.startswith("https://"):
+        raise fields.refusal("tls", "has no effect on an http:// address; use https:// or remove tls")
+    return PrometheusMetric(query=fields.text("query", _QUERY), address=address, bearer=bearer, basic=basic, tls=tls)
+
+
+def _auth(prometheus: Fields) -> tuple[SecretKey | None, BasicAuth | None]:
+    """Exactly one of a bearer token and a user name with a password."""
+    fields = prometheus.child("auth", "bearer", "basic")
+    if ("bearer" in fields) == ("basic" in fields):
+        raise prometheus.refusal("auth", "takes exactly one of bearer and basic")
+    if "bearer" in fields:
+        return _secret_key(fields, "bearer"), None
+    basic = fields.child("basic", "username", "password")
+    return None, BasicAuth(username=_secret_key(basic, "username"), password=_secret_key(basic, "password"))
+
+
+def _tls(prometheus: Fields) -> Tls:
+    fields = prometheus.child("tls", "ca", "certificate", "key", "serverName", "insecureSkipVerify")
+    if ("certificate" in fields) != ("key" in fields):
+        raise prometheus.refusal("tls", "takes certificate and key together; add the missing one or remove both")
+    is_insecure = fields.flag("insecureSkipVerify", default=False)
+    if is_insecure and "ca" in fields:
+        raise fields.refusal("insecureSkipVerify", "would ignore tls.ca; remove one of them")
+    return Tls(
+        ca=_secret_key(fields, "ca") if "ca" in fields else None,
+        certificate=_secret_key(fields, "certificate") if "certificate" in fields else None,
+        key=_secret_key(fields, "key") if "key" in fields else None,
+        server_name=fields.text("serverName", _HOST) if "serverName" in fields else None,
+        insecure_skip_verify=is_insecure,
+    )
+
+
+def _secret_key(fields: Fields, name: str) -> SecretKey:
+    ref = fields.child(name, "secretKeyRef").child("secretKeyRef", "name", "key")
+    return SecretKey(name=ref.text("name", _OBJECT_NAME), key=ref.text("key", _SECRET_KEY))
+
+
+def _model(forecast: Fields) -> ModelRef:
+    return ModelRef(
+        name=forecast.text("model", _MODEL, default="seasonal-naive"),
+        sha256=forecast.text("sha256", _SHA256) if "sha256" in forecast else None,
+    )
+
+
+def _zone(forecast: Fields) -> ZoneInfo:
+    name = forecast.text("timeZone", _ZONE, default="UTC")
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, OSError):  # OSError: the name of a folder of zones, such as "America"
+        raise forecast.refusal("timeZone", f"must be {_ZONE.words}; there is none called {name!r}") from None
+
+
+def _policy(fields: Fields, metric: Fields, forecast: Fields, interval: timedelta) -> Policy:
+    behavior = fields.child_or_empty("behavior", "scaleUp", "scaleDown")
+    low, high = _bounds(fields)
+    return Policy(
+        min_replicas=low,
+        max_replicas=high,
+        target_per_replica=_target_per_replica(metric),
+        quantile=forecast.number("quantile", 0.5, 0.99, default=0.9),
+        lead_time=forecast.duration("leadTime", _LONGEST_LEAD, default="2m"),
+        interval=interval,
+        scale_up=_rules(behavior, "scaleUp", default=_SCALE_UP),
+        scale_down=_rules(behavior, "scaleDown", default=_SCALE_DOWN),
+        fallback=_fallback(fields, low, high),
+    )
+
+
+def _bounds(fields: Fields) -> tuple[int, int]:
+    low = fields.integer("minReplicas", 1, _MOST_REPLICAS, default=1)
+    high = fields.integer("maxReplicas", 1, _MOST_REPLICAS)
+    if low > high:
+        raise fields.refusal(
+            "maxReplicas", f"{high} is below minReplicas, {low}; raise maxReplicas or lower minReplicas"
+        )
+    return low, high
+
+
+def _target_per_replica(metric: Fields) -> float:
+    value = metric.quantity("targetPerReplica")
+    if not 0 < value <= _MOST_PER_REPLICA:
+        raise metric.refusal(
+            "targetPerReplica", "must be above 0 and at most 1P; it is the load one replica serves well"
+        )
+    return value
+
+
+_SCALE_UP = ScalingRules(
+    stabilization=timedelta(0),
+    tolerance=0.1,
+    select=SelectPolicy.MAX,
+    policies=(
+        RatePolicy(type=PolicyType.PODS, value=4, period=timedelta(seconds=15)),
+        RatePolicy(type=PolicyType.PERCENT, value=100, period=timedelta(seconds=15)),
+    ),
+)
+_SCALE_DOWN = ScalingRules(
+    stabilization=timedelta(minutes=5),
+    tolerance=0.1,
+    select=SelectPolicy.MAX,
+    policies=(RatePolicy(type=PolicyType.PERCENT, value=100, period=timedelta(seconds=15)),),
+)
+
+
+def _rules(behavior: Fields, direction: str, default: ScalingRules) -> ScalingRules:
+    """One direction of `behavior`; `default` holds what autoscaling/v2 does when a field is absent."""
+    fields = behavior.child_or_empty(direction, "stabilizationWindowSeconds", "selectPolicy", "policies", "tolerance")
+    window = fields.integer(
+        "stabilizationWindowSeconds", 0, _LONGEST_WINDOW_SECONDS, default=int(default.stabilization.total_seconds())
+    )
+    return ScalingRules(
+        stabilization=timedelta(seconds=window),
+        tolerance=_tolerance(fields, default.tolerance),
+        select=fields.choice("selectPolicy", SelectPolicy, default=default.select),
+        policies=_rate_policies(fields) if "policies" in fields else default.policies,
+    )
+
+
+def _tolerance(fields: Fields, default: float) -> float:
+    value = fields.quantity("tolerance", default=str(default))
+    if value > 1:
+        raise fields.refusal("tolerance", 'must be from 0 to 1; it is a share, so 10 percent is "0.1" or 100m')
+    return value
+
+
+def _rate_policies(rules: Fields) -> tuple[RatePolicy, ...]:
+    return tuple(
+        RatePolicy(
+            type=fields.choice("type", PolicyType),
+            value=fields.integer("value", 1, _MOST_INT32),
+            period=timedelta(seconds=fields.integer("periodSeconds", 1, _LONGEST_PERIOD_SECONDS)),
+        )
+        for fields in rules.children("policies", "type", "value", "periodSeconds", most=_MOST_POLICIES)
+    )
+
+
+def _fallback(spec: Fields, low: int, high: int) -> Fallback:
+    fields = spec.child_or_empty("fallback", "after", "replicas", "hold")
+    after = fields.duration("after", _LONGEST_AFTER, default="10m")
+    if "hold" in fields and not fields.flag("hold", default=True):
+        raise fields.refusal("hold", "can only be true; to grow to a size instead, remove it and set replicas")
+    if "replicas" not in fields:
+        return Fallback(after=after, replicas=None)
+    if "hold" in fields:
+        raise spec.refusal("fallback", "takes replicas or hold, not both; remove one of them")
+    replicas = fields.integer("replicas", 1, _MOST_REPLICAS)
+    if not low <= replicas <= high:
+        raise fields.refusal("replicas", f"{replicas} must be from minReplicas, {low}, to maxReplicas, {high}")
+    return Fallback(after=after, replicas=replicas)

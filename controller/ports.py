@@ -15,6 +15,8 @@ from typing import Any, Protocol
 from controller.core.card import Card
 from controller.core.forecast import Forecast
 from controller.core.series import Observation, Series
+from controller.outcome import Outcome, Stage
+from controller.registry import Scaler
 from controller.spec import ModelRef, PrometheusMetric, TargetRef
 
 
@@ -171,11 +173,26 @@ class StatusWriter(Protocol):
     """The status and the events of a PredictiveScaler."""
 
     async def patch_status(self, namespace: str, name: str, uid: str, status: Mapping[str, Any]) -> None:
-        """Merge `status` into the object's `.status`, provided it is still the object `uid`. Raises StatusError."""
+        """Set each key of `status` as a whole in the object's `.status`, None removing it, others staying.
+
+        Only if it is still the object `uid`. Raises StatusError.
+        """
         ...
 
     async def emit(
         self, namespace: str, name: str, uid: str, *, type_: str, reason: str, note: str, now: datetime
     ) -> None:
         """Record one Kubernetes Event about the object, `type_` being Normal or Warning. Raises StatusError."""
+        ...
+
+
+class Reporter(Protocol):
+    """Tells the world what a tick did: status, events, metrics and ledger from the same Outcome."""
+
+    async def report(self, scaler: Scaler, outcome: Outcome) -> None:
+        """Tell one scaler's outcome. Raises StatusError; `gone` when the scaler no longer exists."""
+        ...
+
+    def took(self, stage: Stage, seconds: float) -> None:
+        """Record how long a shared stage of a tick took."""
         ...

@@ -1,0 +1,74 @@
+"""Who else sets the size of a target? The HorizontalPodAutoscalers, KEDA's among them.
+
+Two autoscalers on one target fight without end, so the cycle asks here before it writes. It must not know other
+PredictiveScalers: the registry does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from controller.kubernetes_api import ApiError, ForbiddenError, Json, KubernetesApi, UnauthorizedError
+from controller.ports import TargetError, TargetReason
+from controller.spec import TargetRef
+
+MAX_AGE = timedelta(seconds=30)
+KEDA_LABEL = "scaledobject.keda.sh/name"
+
+_Key = tuple[str, str, str, str]
+"""Namespace, API group, kind, name: the version does not matter, since one object has many."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Snapshot:
+    taken: datetime
+    owners: Mapping[_Key, str]
+
+
+class AutoscalerOwners:
+    """`Owners` among the HorizontalPodAutoscalers of one namespace, or of all; listed at most once in `max_age`."""
+
+    def __init__(self, api: KubernetesApi, *, namespace: str | None = None, max_age: timedelta = MAX_AGE) -> None:
+        self._api = api
+        scope = f"/namespaces/{namespace}" if namespace else ""
+        self._path = f"/apis/autoscaling/v2{scope}/horizontalpodautoscalers"
+        self._max_age = max_age
+        self._snapshot: _Snapshot | None = None
+        self._listing = asyncio.Lock()
+
+    async def owner(self, namespace: str, ref: TargetRef, now: datetime) -> str | None:
+        """The autoscaler in words, or None. Raises TargetError when it cannot be known."""
+        async with self._listing:
+            if self._snapshot is None or not timedelta(0) <= now - self._snapshot.taken < self._max_age:
+                self._snapshot = await self._listed(now)
+        return self._snapshot.owners.get((namespace, _group(ref.api_version), ref.kind, ref.name))
+
+    async def _listed(self, now: datetime) -> _Snapshot:
+        try:
+            listing = await self._api.list_all(self._path)
+        except (ForbiddenError, UnauthorizedError) as error:
+            message = f"cannot see whether another autoscaler owns the target; grant list by RBAC: {error}"
+            raise TargetError(TargetReason.FORBIDDEN, message) from error
+        except ApiError as error:
+            message = f"cannot see whether another autoscaler owns the target: {error}"
+            raise TargetError(TargetReason.UNAVAILABLE, message) from error
+        return _Snapshot(taken=now, owners={_key(autoscaler): _words(autoscaler) for autoscaler in listing.items})
+
+
+def _key(autoscaler: Json) -> _Key:
+    target = autoscaler["spec"]["scaleTargetRef"]
+    return autoscaler["metadata"]["namespace"], _group(target.get("apiVersion", "")), target["kind"], target["name"]
+
+
+def _words(autoscaler: Json) -> str:
+    metadata = autoscaler["metadata"]
+    words = f'HorizontalPodAutoscaler "{metadata["name"]}"'
+    scaled_object = (metadata.get("labels") or {}).get(KEDA_LABEL)
+    return f'KEDA\'s ScaledObject "{scaled_object}" (through {words})' if scaled_object else words
+
+
+def _group(api_version: str) -> str:
+    return api_version.rpartition("/")[0]

@@ -1,0 +1,143 @@
+"""How is the controller put together? Settings in, adapters built, kopf and the HTTP server started.
+
+The only file that knows all others, and the only one that looks at the clock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from aiohttp import web
+from pythonjsonlogger.json import JsonFormatter
+
+from controller.cycle import Cycle
+from controller.forecaster import OnnxModels
+from controller.handlers import Watch
+from controller.http_api import HttpApi
+from controller.kubernetes_api import ConfigurationError, KubernetesApi
+from controller.ledger import Ledger
+from controller.metrics import Metrics
+from controller.registry import Registry
+from controller.relist import Relist
+from controller.report import Report
+from controller.scheduler import Scheduler
+from controller.settings import Settings, SettingsError
+from controller.sources.prometheus import PrometheusSource
+from controller.status_writer import KubernetesStatusWriter
+from controller.targets.owners import AutoscalerOwners
+from controller.targets.scale import ScaleTarget
+
+log = logging.getLogger("controller")
+
+
+def main() -> None:
+    """Run the controller until SIGTERM or SIGINT; exit 2 on settings or credentials that cannot be used."""
+    try:
+        settings = Settings.from_environment(os.environ)
+        _configure_logging(settings)
+        asyncio.run(_run(settings))
+    except (SettingsError, ConfigurationError) as error:
+        sys.exit(f"predictive-scaler-controller: {error}")
+
+
+async def _run(settings: Settings) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with await KubernetesApi.connect() as api:
+        source = PrometheusSource(
+            default_address=settings.prometheus_address, secrets=api, timeout_seconds=settings.query_timeout_seconds
+        )
+        try:
+            await _serve(settings, api, source, stop)
+        finally:
+            await source.close()
+
+
+async def _serve(settings: Settings, api: KubernetesApi, source: PrometheusSource, stop: asyncio.Event) -> None:
+    registry, ledger, metrics = Registry(), Ledger(), Metrics()
+    writer = KubernetesStatusWriter(api, instance=socket.gethostname())
+    report = Report(writer=writer, metrics=metrics, ledger=ledger)
+    cycle = Cycle(
+        source=source,
+        models=OnnxModels(settings.models_dirs),
+        target=ScaleTarget(api),
+        owners=AutoscalerOwners(api, namespaces=settings.namespaces),
+        reporter=report,
+        registry=registry,
+    )
+
+    def forget(uid: str) -> None:
+        cycle.forget(uid)
+        report.forget(uid)
+
+    scheduler = Scheduler(registry=registry, cycle=cycle, on_gone=forget, on_lag=metrics.lagged, clock=_now)
+    relist = Relist(api=api, registry=registry, namespaces=settings.namespaces, clock=_now)
+    http = HttpApi(
+        registry=registry,
+        ledger=ledger,
+        metrics=metrics.registry,
+        alive=lambda: scheduler.alive,
+        listed=lambda: relist.last,
+        clock=_now,
+    )
+    metrics.count(registry)
+    async with _listening(http.application(), settings), _watching(settings, registry):
+        log.info("started", extra={"address": settings.http_address, "namespaces": settings.namespaces or "all"})
+        await asyncio.gather(relist.run(stop), scheduler.run(stop))
+    log.info("stopped")
+
+
+@contextlib.asynccontextmanager
+async def _listening(application: web.Application, settings: Settings) -> AsyncIterator[None]:
+    runner = web.AppRunner(application, access_log=None)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, *settings.http_endpoint).start()
+        yield
+    finally:
+        await runner.cleanup()
+
+
+@contextlib.asynccontextmanager
+async def _watching(settings: Settings, registry: Registry) -> AsyncIterator[None]:
+    """kopf's events, handed over from its thread to this loop."""
+    loop = asyncio.get_running_loop()
+
+    def on_event(kind: str | None, body: Mapping[str, Any]) -> None:
+        loop.call_soon_threadsafe(registry.apply, kind, body)
+
+    watch = Watch(namespaces=settings.namespaces, on_event=on_event)
+    watch.start()
+    try:
+        yield
+    finally:
+        await asyncio.to_thread(watch.stop)
+
+
+def _configure_logging(settings: Settings) -> None:
+    handler = logging.StreamHandler()
+    if settings.log_format == "json":
+        fields = {"asctime": "time", "levelname": "level", "name": "logger"}
+        handler.setFormatter(JsonFormatter("%(asctime)s %(levelname)s %(name)s %(message)s", rename_fields=fields))
+    else:
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
+    logging.basicConfig(level=settings.log_level, handlers=[handler])
+    logging.getLogger("kopf").setLevel(logging.WARNING)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)  # noqa: TID251  # the one place where the clock enters
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,167 @@
+"""Is a scaler well, and if not, why? Outcomes in the words of Kubernetes conditions: pure, and the whole vocabulary.
+
+Reasons of sources and targets come with their errors (`controller.ports`); the rest stands here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from controller.outcome import Outcome, Problem, Stage
+from controller.registry import Scaler
+from controller.spec import Mode, SpecError
+
+LOSING = 0.5  # below this weight the forecast adds less than half of what it asks for
+
+
+class ConditionType(StrEnum):
+    """The four questions that a status answers."""
+
+    READY = "Ready"
+    METRICS_AVAILABLE = "MetricsAvailable"
+    FORECASTING = "Forecasting"
+    ABLE_TO_SCALE = "AbleToScale"
+
+
+class Status(StrEnum):
+    """A condition's answer."""
+
+    TRUE = "True"
+    FALSE = "False"
+    UNKNOWN = "Unknown"
+
+
+class Reason(StrEnum):
+    """Reasons that no adapter brings."""
+
+    SPEC_INVALID = "SpecInvalid"
+    PAUSED = "Paused"
+    OBSERVING = "Observing"
+    SCALING = "Scaling"
+    METRICS_FOUND = "MetricsFound"
+    FORECASTING = "Forecasting"
+    LOSING_TO_NAIVE = "LosingToNaive"
+    NO_FORECAST = "NoForecast"
+    ABLE = "ReadyForNewScale"
+    DISABLED = "TargetScaledToZero"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Condition:
+    """One answer. `since`: when the status last changed."""
+
+    type: ConditionType
+    status: Status
+    reason: str
+    message: str
+    since: datetime
+
+    def to_json(self, generation: int) -> dict[str, Any]:
+        """As metav1.Condition."""
+        return {
+            "type": self.type.value,
+            "status": self.status.value,
+            "reason": str(self.reason),
+            "message": self.message,
+            "lastTransitionTime": self.since.isoformat(timespec="seconds").replace("+00:00", "Z"),
+            "observedGeneration": generation,
+        }
+
+
+def conditions(scaler: Scaler, outcome: Outcome, earlier: Sequence[Condition]) -> tuple[Condition, ...]:
+    """The four conditions after a tick; one whose status did not change keeps its time."""
+    since = {condition.type: (condition.status, condition.since) for condition in earlier}
+    made = []
+    for kind, (status, reason, message) in _answers(scaler, outcome).items():
+        held = since.get(kind)
+        time = held[1] if held is not None and held[0] is status else outcome.time
+        made.append(Condition(type=kind, status=status, reason=str(reason), message=message, since=time))
+    return tuple(made)
+
+
+def stored(status: Mapping[str, Any]) -> tuple[Condition, ...]:
+    """The conditions of a status read from the cluster; those that cannot be ours are left out."""
+    kinds = {kind.value for kind in ConditionType}
+    return tuple(
+        Condition(
+            type=ConditionType(raw["type"]),
+            status=Status(raw["status"]),
+            reason=raw["reason"],
+            message=raw["message"],
+            since=datetime.fromisoformat(raw["lastTransitionTime"]),
+        )
+        for raw in status.get("conditions", ())
+        if raw["type"] in kinds
+    )
+
+
+_Answer = tuple[Status, str, str]
+
+
+def _answers(scaler: Scaler, outcome: Outcome) -> dict[ConditionType, _Answer]:
+    spec = scaler.spec
+    if isinstance(spec, SpecError):
+        return _idle(Status.FALSE, Reason.SPEC_INVALID, str(spec))
+    if spec.mode is Mode.PAUSED:
+        return _idle(Status.TRUE, Reason.PAUSED, "mode is Paused: nothing is watched and nothing is scaled")
+    metrics, able = _metrics(outcome), _able(outcome)
+    return {
+        ConditionType.READY: _ready(spec.mode, metrics, able),
+        ConditionType.METRICS_AVAILABLE: metrics,
+        ConditionType.FORECASTING: _forecasting(outcome),
+        ConditionType.ABLE_TO_SCALE: able,
+    }
+
+
+def _idle(status: Status, reason: Reason, message: str) -> dict[ConditionType, _Answer]:
+    unknown = (Status.UNKNOWN, reason, message)
+    others = (ConditionType.METRICS_AVAILABLE, ConditionType.FORECASTING, ConditionType.ABLE_TO_SCALE)
+    return {ConditionType.READY: (status, reason, message), **dict.fromkeys(others, unknown)}
+
+
+def _ready(mode: Mode, metrics: _Answer, able: _Answer) -> _Answer:
+    for answer in (able, metrics):
+        if answer[0] is not Status.TRUE:
+            return answer
+    if mode is Mode.OBSERVE:
+        return Status.TRUE, Reason.OBSERVING, "mode is Observe: decisions are made and reported, never acted on"
+    return Status.TRUE, Reason.SCALING, "the target follows the decisions"
+
+
+def _metrics(outcome: Outcome) -> _Answer:
+    problem = outcome.problem(Stage.OBSERVE)
+    if problem is None:
+        return Status.TRUE, Reason.METRICS_FOUND, "the load is known"
+    if outcome.decision is not None and outcome.decision.demand.seen is not None:
+        return Status.TRUE, problem.reason, f"the load is known, its history not: {problem.message}"
+    return _failed(problem)
+
+
+def _forecasting(outcome: Outcome) -> _Answer:
+    problem = outcome.problem(Stage.FORECAST)
+    if problem is not None:
+        return _failed(problem)
+    if outcome.forecast is None:
+        return Status.FALSE, Reason.NO_FORECAST, "no forecast can be made without a metric: reacting to what is seen"
+    weight = 1.0 if outcome.decision is None else outcome.decision.demand.weight
+    if weight < LOSING:
+        message = f"of late the forecast loses to the naive ones: it counts {weight:.0%} until it is better again"
+        return Status.FALSE, Reason.LOSING_TO_NAIVE, message
+    return Status.TRUE, Reason.FORECASTING, "the forecast is made and trusted"
+
+
+def _able(outcome: Outcome) -> _Answer:
+    problem = outcome.problem(Stage.READ, Stage.DECIDE, Stage.ACT)
+    if problem is not None:
+        return _failed(problem)
+    if outcome.decision is not None and outcome.decision.current == 0:
+        return Status.FALSE, Reason.DISABLED, outcome.decision.message
+    return Status.TRUE, Reason.ABLE, "the target can be read and scaled"
+
+
+def _failed(problem: Problem) -> _Answer:
+    return Status.FALSE, problem.reason, problem.message

@@ -1,0 +1,294 @@
+"""In which order does a tick go, and what happens when a step fails?
+
+Observe, forecast, decide, act, report: for all scalers of a batch at once. Knows no adapter; a failure at one step is
+one scaler's Problem and never holds up the others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from time import perf_counter
+
+import numpy as np
+
+from controller.core.decide import Decision, decide
+from controller.core.forecast import Forecast
+from controller.core.memory import Memory, MemoryFormatError
+from controller.core.series import Observation
+from controller.outcome import LoadedModel, Outcome, Problem, Stage
+from controller.ports import (
+    ForecastRequest,
+    MetricError,
+    MetricRequest,
+    ModelError,
+    Models,
+    Owners,
+    Reporter,
+    Source,
+    StatusError,
+    Target,
+    TargetError,
+    TargetState,
+)
+from controller.registry import Registry, Scaler
+from controller.spec import Mode, ModelRef, ScalerSpec, SpecError
+
+log = logging.getLogger(__name__)
+
+STEP_WITHOUT_MODEL = timedelta(minutes=5)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Held:
+    """What the cycle keeps of a scaler between ticks. Only `memory` survives a restart, through the status."""
+
+    memory: Memory
+    forecast: Forecast | None = None
+    forecast_problem: Problem | None = None
+    forecast_of: tuple[datetime, int, str] | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class _Run:
+    """One scaler's way through one tick."""
+
+    scaler: Scaler
+    spec: ScalerSpec
+    held: _Held
+    problems: list[Problem] = field(default_factory=list)
+    model: LoadedModel | None = None
+    observation: Observation | None = None
+    state: TargetState | None = None
+    decision: Decision | None = None
+    is_written: bool = False
+
+    def fail(self, stage: Stage, reason: str, message: str) -> None:
+        self.problems.append(Problem(stage=stage, reason=reason, message=message))
+
+
+class Cycle:
+    """Ticks over batches of scalers; everything it meets the world with is handed in."""
+
+    def __init__(
+        self,
+        *,
+        source: Source,
+        models: Models,
+        target: Target,
+        owners: Owners,
+        reporter: Reporter,
+        registry: Registry,
+        timer: Callable[[], float] = perf_counter,
+    ) -> None:
+        self._source = source
+        self._models = models
+        self._target = target
+        self._owners = owners
+        self._reporter = reporter
+        self._registry = registry
+        self._timer = timer
+        self._held: dict[str, _Held] = {}
+
+    async def tick(self, now: datetime, scalers: Sequence[Scaler]) -> None:
+        """One tick over the scalers that are due; never raises for a single one of them."""
+        runs = [run for scaler in scalers if (run := self._begin(scaler)) is not None]
+        await _guarded(Stage.FORECAST, runs, self._load_models(runs))
+        await _guarded(Stage.OBSERVE, runs, self._observe(now, runs))
+        await _guarded(Stage.FORECAST, runs, self._forecast(runs))
+        await asyncio.gather(*(_guarded(Stage.DECIDE, [run], self._decide_and_act(now, run)) for run in runs))
+        await asyncio.gather(*(self._report(now, run) for run in runs))
+        running = {run.scaler.uid for run in runs}
+        await asyncio.gather(*(self._report_idle(now, scaler) for scaler in scalers if scaler.uid not in running))
+
+    def forget(self, uid: str) -> None:
+        """Drop what is held of a scaler that is gone."""
+        self._held.pop(uid, None)
+
+    def _begin(self, scaler: Scaler) -> _Run | None:
+        """None for a scaler that is refused or paused."""
+        spec = scaler.spec
+        if isinstance(spec, SpecError) or spec.mode is Mode.PAUSED:
+            return None
+        return _Run(scaler=scaler, spec=spec, held=self._hold(scaler))
+
+    def _hold(self, scaler: Scaler) -> _Held:
+        held = self._held.get(scaler.uid)
+        if held is None:
+            held = self._held[scaler.uid] = _Held(memory=_restored(scaler))
+        return held
+
+    async def _load_models(self, runs: Sequence[_Run]) -> None:
+        answers = await asyncio.to_thread(self._cards, {run.spec.model for run in runs})
+        for run in runs:
+            answer = answers[run.spec.model]
+            if isinstance(answer, ModelError):
+                run.held.forecast_of = None
+                _take_forecast(run, answer)
+            else:
+                run.model = answer
+
+    def _cards(self, models: set[ModelRef]) -> dict[ModelRef, LoadedModel | ModelError]:
+        answers: dict[ModelRef, LoadedModel | ModelError] = {}
+        for model in models:
+            try:
+                card, digest = self._models.card(model)
+            except ModelError as error:
+                answers[model] = error
+            else:
+                answers[model] = LoadedModel(card=card, digest=digest)
+        return answers
+
+    async def _observe(self, now: datetime, runs: Sequence[_Run]) -> None:
+        began = self._timer()
+        answers = await self._source.observe([_question(run) for run in runs], now)
+        for run, answer in zip(runs, answers, strict=True):
+            if isinstance(answer, MetricError):
+                run.fail(Stage.OBSERVE, answer.reason, str(answer))
+                continue
+            run.observation = answer
+            if answer.problem is not None:
+                run.fail(Stage.OBSERVE, answer.reason or "MetricUnavailable", answer.problem)
+        self._reporter.took(Stage.OBSERVE, self._timer() - began)
+
+    async def _forecast(self, runs: Sequence[_Run]) -> None:
+        """Run the models where a step was closed since the last forecast; otherwise that one still stands."""
+        due = [(run, request) for run in runs if (request := _forecast_request(run)) is not None]
+        if due:
+            began = self._timer()
+            answers = await asyncio.to_thread(self._models.forecast, [request for _, request in due])
+            for (run, _), answer in zip(due, answers, strict=True):
+                _take_forecast(run, answer)
+            self._reporter.took(Stage.FORECAST, self._timer() - began)
+        for run in runs:
+            if run.held.forecast_problem is not None:
+                run.problems.append(run.held.forecast_problem)
+
+    async def _decide_and_act(self, now: datetime, run: _Run) -> None:
+        run.state = await self._read(run)
+        if run.state is None:
+            return
+        held, current = run.held, run.state.replicas
+        run.decision, memory = decide(now, run.observation, held.forecast, current, run.spec.policy, held.memory)
+        if await self._act(now, run, run.state, run.decision):
+            held.memory = memory
+
+    async def _read(self, run: _Run) -> TargetState | None:
+        try:
+            return await self._target.read(run.scaler.namespace, run.spec.target)
+        except TargetError as error:
+            run.fail(Stage.READ, error.reason, str(error))
+            return None
+
+    async def _act(self, now: datetime, run: _Run, state: TargetState, decision: Decision) -> bool:
+        """Write what differs; False when that failed and the decision must be made anew."""
+        if run.spec.mode is not Mode.ACTIVE:
+            return True
+        try:
+            owner = await self._owner(now, run)
+            if owner is not None:
+                message = f"{owner} sets the replicas of {_target_words(run.spec)}; remove it or use mode Observe"
+                run.fail(Stage.ACT, "TargetOwned", message)
+            elif decision.replicas != state.replicas:
+                await self._target.write(run.scaler.namespace, run.spec.target, state, decision.replicas)
+                run.is_written = True
+        except TargetError as error:
+            run.fail(Stage.ACT, error.reason, str(error))
+            return False
+        return True
+
+    async def _owner(self, now: datetime, run: _Run) -> str | None:
+        rival = self._registry.rival(run.scaler)
+        if rival is not None:
+            return f'PredictiveScaler "{rival.name}", the older one,'
+        return await self._owners.owner(run.scaler.namespace, run.spec.target, now)
+
+    async def _report(self, now: datetime, run: _Run) -> None:
+        outcome = Outcome(
+            time=now,
+            problems=tuple(run.problems),
+            model=run.model,
+            forecast=run.held.forecast,
+            decision=run.decision,
+            ready=None if run.state is None else run.state.ready,
+            is_written=run.is_written,
+            memory=run.held.memory,
+        )
+        await self._tell(run.scaler, outcome)
+
+    async def _report_idle(self, now: datetime, scaler: Scaler) -> None:
+        """A refused or paused scaler does nothing, and says so."""
+        await self._tell(scaler, Outcome(time=now, memory=self._hold(scaler).memory))
+
+    async def _tell(self, scaler: Scaler, outcome: Outcome) -> None:
+        try:
+            await self._reporter.report(scaler, outcome)
+        except StatusError as error:
+            log.warning("status not written", extra={"scaler": scaler.key, "error": str(error)})
+        except Exception:
+            log.exception("report failed", extra={"scaler": scaler.key})
+
+
+async def _guarded(stage: Stage, runs: Sequence[_Run], work: Awaitable[None]) -> None:
+    """The one place where anything unforeseen ends: the last size stands, and the other scalers go on."""
+    try:
+        await work
+    except Exception as error:
+        log.exception("unforeseen error", extra={"stage": stage.value, "scalers": [run.scaler.key for run in runs]})
+        for run in runs:
+            run.fail(stage, "InternalError", f"{type(error).__name__}: {error}; the last size stands")
+
+
+def _restored(scaler: Scaler) -> Memory:
+    stored = scaler.status.get("memory")
+    if not stored:
+        return Memory()
+    try:
+        return Memory.from_json(stored)
+    except MemoryFormatError as error:
+        log.warning("memory not usable, starting afresh", extra={"scaler": scaler.key, "error": str(error)})
+        return Memory()
+
+
+def _question(run: _Run) -> MetricRequest:
+    return MetricRequest(
+        namespace=run.scaler.namespace,
+        metric=run.spec.metric,
+        step=run.model.card.step if run.model else STEP_WITHOUT_MODEL,
+        context=run.model.card.context if run.model else 0,
+        max_age=run.spec.policy.max_age,
+    )
+
+
+def _forecast_request(run: _Run) -> ForecastRequest | None:
+    """None where there is nothing to run, or where the last forecast is still the newest there can be."""
+    if run.model is None or run.observation is None:
+        return None
+    history = run.observation.history
+    question = (history.end, int(np.isfinite(history.values).sum()), run.model.digest)
+    if question == run.held.forecast_of:
+        return None
+    run.held.forecast_of = question
+    return ForecastRequest(model=run.spec.model, history=history, zone=run.spec.zone)
+
+
+def _take_forecast(run: _Run, answer: Forecast | ModelError) -> None:
+    if isinstance(answer, ModelError):
+        run.held.forecast = None
+        problem = Problem(stage=Stage.FORECAST, reason=_reason("Model", answer.check), message=str(answer))
+        run.held.forecast_problem = problem
+        return
+    run.held.forecast = answer
+    run.held.forecast_problem = None
+
+
+def _reason(prefix: str, check: str) -> str:
+    """A check such as "test-vector" as a condition's reason: ModelTestVector."""
+    return prefix + "".join(word.capitalize() for word in check.split("-"))
+
+
+def _target_words(spec: ScalerSpec) -> str:
+    return f'{spec.target.kind} "{spec.target.name}"'

@@ -1,0 +1,119 @@
+"""What does Prometheus see of the controller? Every metric it exposes; the only owner of prometheus-client."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence, Sized
+from datetime import timedelta
+from typing import TypeVar, cast
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from controller.conditions import Condition, Status
+from controller.core.decide import Decision
+from controller.core.forecast import Forecast
+from controller.outcome import Outcome, Stage
+from controller.registry import Scaler
+from controller.spec import ScalerSpec
+
+LEADS = (timedelta(minutes=30), timedelta(hours=1))  # beside the scaler's own lead
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_SCALER = ("namespace", "scaler")
+_M = TypeVar("_M", Gauge, Counter)
+
+
+class Metrics:
+    """The controller's metrics, in a registry of their own. Loads are in the unit of the scaler's metric."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._children: dict[str, dict[tuple[Gauge | Counter, tuple[str, ...]], Gauge | Counter]] = {}
+        self._load = self._gauge("load", "Load that is seen now.")
+        self._forecast = self._gauge(
+            "forecast_load", "Forecast load by quantile and by seconds ahead.", "level", "lead"
+        )
+        self._demand = self._gauge("demand_load", "Load to be ready for, by who named it.", "source")
+        self._desired = self._gauge("desired_replicas", "Replicas that the last decision asked for.")
+        self._current = self._gauge("current_replicas", "Replicas that the target asks for.")
+        self._trust = self._gauge("forecast_weight", "How far the forecast counts, 0 to 1.")
+        self._coverage = self._gauge("forecast_coverage_ratio", "Share of late forecasts whose upper quantile held.")
+        self._condition = self._gauge("condition", "1 where the condition is True, 0 where it is not.", "type")
+        self._decisions = self._counter("decisions", "Decisions by the rule that took part.", "rule")
+        self._changes = self._counter("scale_changes", "Sizes written, by direction.", "direction")
+        self._errors = self._counter("errors", "Problems by the step of the tick and the reason.", "step", "reason")
+        self._scalers = Gauge("predictive_scaler_scalers", "PredictiveScalers known.", registry=self.registry)
+        self._lag = self._histogram("tick_lag_seconds", "How late a scaler's tick began.")
+        self._took = self._histogram("step_seconds", "How long a shared step of a tick took.", "step")
+
+    def tell(self, scaler: Scaler, outcome: Outcome, conditions: Sequence[Condition]) -> None:
+        """Take in one scaler's tick."""
+        for condition in conditions:
+            self._set(scaler, self._condition, float(condition.status is Status.TRUE), condition.type.value)
+        for problem in outcome.problems:
+            self._child(scaler, self._errors, problem.stage.value, problem.reason).inc()
+        if outcome.decision is not None:
+            self._tell_decision(scaler, outcome.decision, is_written=outcome.is_written)
+        if outcome.forecast is not None and isinstance(scaler.spec, ScalerSpec):
+            self._tell_forecast(scaler, scaler.spec, outcome, outcome.forecast)
+
+    def took(self, stage: Stage, seconds: float) -> None:
+        """How long a shared step of a tick took."""
+        self._took.labels(stage.value).observe(seconds)
+
+    def lagged(self, lag: timedelta) -> None:
+        """How late a scaler's tick began."""
+        self._lag.observe(lag.total_seconds())
+
+    def count(self, scalers: Sized) -> None:
+        """Expose how many PredictiveScalers are known, whenever that is asked."""
+        self._scalers.set_function(lambda: len(scalers))
+
+    def forget(self, uid: str) -> None:
+        """Drop the series of a scaler that is gone."""
+        for metric, labels in self._children.pop(uid, {}):
+            metric.remove(*labels)
+
+    def _tell_decision(self, scaler: Scaler, decision: Decision, *, is_written: bool) -> None:
+        demand = decision.demand
+        parts = {"seen": demand.seen, "forecast": demand.forecast, "decided": demand.value}
+        self._set(scaler, self._load, demand.seen)
+        for source, value in parts.items():
+            self._set(scaler, self._demand, value, source)
+        self._set(scaler, self._desired, decision.replicas)
+        self._set(scaler, self._current, decision.replicas if is_written else decision.current)
+        self._set(scaler, self._trust, demand.weight)
+        self._set(scaler, self._coverage, decision.coverage)
+        for step in decision.steps:
+            self._child(scaler, self._decisions, step.rule).inc()
+        if is_written:
+            direction = "up" if decision.replicas > decision.current else "down"
+            self._child(scaler, self._changes, direction).inc()
+
+    def _tell_forecast(self, scaler: Scaler, spec: ScalerSpec, outcome: Outcome, forecast: Forecast) -> None:
+        own = spec.policy.lead_time + spec.policy.interval
+        for lead in (own, *LEADS):
+            for level in (0.5, spec.policy.quantile):
+                at = outcome.time + lead
+                load = forecast.peak(level, at - forecast.step, at)
+                self._set(scaler, self._forecast, load, f"{level:g}", f"{lead.total_seconds():g}")
+
+    def _set(self, scaler: Scaler, gauge: Gauge, value: float | None, *labels: str) -> None:
+        """What is not known is NaN, never 0 and never what it once was."""
+        self._child(scaler, gauge, *labels).set(float("nan") if value is None else value)
+
+    def _child(self, scaler: Scaler, metric: _M, *labels: str) -> _M:
+        """The series of a scaler, remembered so that it can be found at once and dropped with the scaler."""
+        values = (scaler.namespace, scaler.name, *labels)
+        children = self._children.setdefault(scaler.uid, {})
+        child = children.get((metric, values))
+        if child is None:
+            child = children[metric, values] = metric.labels(*values)
+        return cast("_M", child)
+
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(f"predictive_scaler_{name}", text, (*_SCALER, *labels), registry=self.registry)
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(f"predictive_scaler_{name}", text, (*_SCALER, *labels), registry=self.registry)
+
+    def _histogram(self, name: str, text: str, *labels: str) -> Histogram:
+        return Histogram(f"predictive_scaler_{name}", text, labels, registry=self.registry, buckets=SECONDS)

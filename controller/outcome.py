@@ -1,0 +1,62 @@
+"""What did one tick do to one scaler? Plain data that the cycle makes and the report tells."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from controller.core.card import Card
+from controller.core.decide import Decision
+from controller.core.forecast import Forecast
+from controller.core.memory import Memory
+
+
+class Stage(StrEnum):
+    """The steps of a tick; errors and seconds are counted by them."""
+
+    OBSERVE = "observe"
+    FORECAST = "forecast"
+    READ = "read"
+    DECIDE = "decide"
+    ACT = "act"
+    REPORT = "report"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """What went wrong at a stage. `reason`: one CamelCase word; `message`: names the cause and the cure."""
+
+    stage: Stage
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadedModel:
+    """The model in use. `digest`: the file's sha256 in hex."""
+
+    card: Card
+    digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Outcome:
+    """One scaler's tick, as far as it came.
+
+    `ready`: the target's ready replicas where its kind tells. `is_written`: the target was told a new size.
+    `memory`: what the next tick starts from; the old one when the tick did not end well.
+    """
+
+    time: datetime
+    problems: tuple[Problem, ...] = ()
+    model: LoadedModel | None = None
+    forecast: Forecast | None = None
+    decision: Decision | None = None
+    ready: int | None = None
+    is_written: bool = False
+    memory: Memory
+
+    def problem(self, *stages: Stage) -> Problem | None:
+        """The first problem at one of the stages."""
+        return next((problem for problem in self.problems if problem.stage in stages), None)

@@ -1,0 +1,116 @@
+"""Which PredictiveScalers exist, and what do they ask for? The cluster's objects, parsed once a generation.
+
+Lives on one event loop: whoever learns of a change elsewhere hands it over. Must not act on anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from controller.spec import Mode, ScalerSpec, SpecError, TargetRef, parse
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Scaler:
+    """One PredictiveScaler. `spec` is the error that refused it when it cannot be used.
+
+    `status`: as it was when first seen; what a restarted controller goes on from. `created`: RFC 3339.
+    """
+
+    namespace: str
+    name: str
+    uid: str
+    generation: int
+    created: str
+    spec: ScalerSpec | SpecError
+    status: Mapping[str, Any]
+
+    @property
+    def key(self) -> str:
+        """namespace/name."""
+        return f"{self.namespace}/{self.name}"
+
+
+def read(body: Mapping[str, Any]) -> Scaler:
+    """The object as the API server gave it."""
+    metadata = body["metadata"]
+    try:
+        spec: ScalerSpec | SpecError = parse(body.get("spec") or {})
+    except SpecError as error:
+        spec = error
+    return Scaler(
+        namespace=metadata["namespace"],
+        name=metadata["name"],
+        uid=metadata["uid"],
+        generation=int(metadata.get("generation", 1)),
+        created=metadata.get("creationTimestamp", ""),
+        spec=spec,
+        status=body.get("status") or {},
+    )
+
+
+class Registry:
+    """The scalers by uid."""
+
+    def __init__(self) -> None:
+        self._scalers: dict[str, Scaler] = {}
+
+    def __len__(self) -> int:
+        return len(self._scalers)
+
+    def all(self) -> list[Scaler]:
+        """Every scaler, in the order in which they were first seen."""
+        return list(self._scalers.values())
+
+    def apply(self, kind: str | None, body: Mapping[str, Any]) -> None:
+        """Take in one event of a watch; `kind` is ADDED, MODIFIED, DELETED, or None for what was there before."""
+        if kind == "DELETED":
+            self.discard(body["metadata"]["uid"])
+        else:
+            self.put(body)
+
+    def put(self, body: Mapping[str, Any]) -> None:
+        """Take in an object; the same generation again (a status change, say) changes nothing."""
+        metadata = body["metadata"]
+        held = self._scalers.get(metadata["uid"])
+        if held is None or int(metadata.get("generation", 1)) > held.generation:
+            self._scalers[metadata["uid"]] = read(body)
+
+    def discard(self, uid: str) -> None:
+        """Forget an object."""
+        self._scalers.pop(uid, None)
+
+    def uids(self) -> frozenset[str]:
+        """The scalers known now, to hand to `sync` once a list that begins now has come."""
+        return frozenset(self._scalers)
+
+    def sync(self, bodies: Iterable[Mapping[str, Any]], known_before: frozenset[str]) -> list[str]:
+        """Take in a complete list: a watch that had to start anew reports no deletions. Gives the uids that are gone.
+
+        Only what was known before the list began can be missing from it; what the watch brought meanwhile stays.
+        """
+        listed = list(bodies)
+        gone = sorted(known_before & set(self._scalers) - {body["metadata"]["uid"] for body in listed})
+        for uid in gone:
+            self.discard(uid)
+        for body in listed:
+            self.put(body)
+        return gone
+
+    def rival(self, scaler: Scaler) -> Scaler | None:
+        """The older scaler that scales the same target, if there is one: the first to come owns it."""
+        target = _active_target(scaler)
+        rivals = [
+            other
+            for other in self._scalers.values()
+            if other.namespace == scaler.namespace and target is not None and _active_target(other) == target
+        ]
+        first = min(rivals, key=lambda one: (one.created, one.uid), default=scaler)
+        return None if first.uid == scaler.uid else first
+
+
+def _active_target(scaler: Scaler) -> TargetRef | None:
+    spec = scaler.spec
+    return spec.target if isinstance(spec, ScalerSpec) and spec.mode is Mode.ACTIVE else None

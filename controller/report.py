@@ -1,0 +1,144 @@
+"""What does the world hear of a tick? Status, events, metrics, logs and ledger, all from the same Outcome.
+
+Must not decide: the words are in `conditions` and `status`, the numbers in `metrics`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from controller.conditions import Condition, Status, conditions, stored
+from controller.core.decide import Decision
+from controller.ledger import Ledger
+from controller.metrics import Metrics
+from controller.outcome import Outcome, Stage
+from controller.ports import StatusError, StatusWriter
+from controller.registry import Scaler
+from controller.spec import ScalerSpec
+from controller.status import status
+
+log = logging.getLogger(__name__)
+
+CHECKPOINT_INTERVALS = 4  # a status that says nothing new is written every four ticks, for its Memory and its numbers
+NOTE_LENGTH = 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Told:
+    """What was last written of a scaler."""
+
+    conditions: tuple[Condition, ...]
+    essence: object
+    time: datetime | None
+
+
+class Report:
+    """Implements `ports.Reporter`."""
+
+    def __init__(self, *, writer: StatusWriter, metrics: Metrics, ledger: Ledger) -> None:
+        self._writer = writer
+        self._metrics = metrics
+        self._ledger = ledger
+        self._told: dict[str, _Told] = {}
+
+    async def report(self, scaler: Scaler, outcome: Outcome) -> None:
+        """Tell one tick. The status is written only when it says something new, or for its Memory once in a while."""
+        told = self._told.get(scaler.uid) or _Told(conditions=stored(scaler.status), essence=None, time=None)
+        now_true = conditions(scaler, outcome, told.conditions)
+        self._metrics.tell(scaler, outcome, now_true)
+        if outcome.decision is not None:
+            self._ledger.add(scaler.uid, outcome.decision)
+            _log_decision(scaler, outcome.decision, is_written=outcome.is_written)
+        is_known = await self._write_status(scaler, outcome, now_true, told)
+        notes = [*_scaled(outcome), *(_flips(told.conditions, now_true) if is_known else ())]
+        await asyncio.gather(*(self._emit(scaler, outcome.time, note) for note in notes))
+
+    def took(self, stage: Stage, seconds: float) -> None:
+        """Record how long a shared stage of a tick took."""
+        self._metrics.took(stage, seconds)
+
+    def forget(self, uid: str) -> None:
+        """Drop what is held of a scaler that is gone."""
+        self._told.pop(uid, None)
+        self._metrics.forget(uid)
+        self._ledger.forget(uid)
+
+    async def _write_status(
+        self, scaler: Scaler, outcome: Outcome, now_true: tuple[Condition, ...], told: _Told
+    ) -> bool:
+        """Whether the cluster knows the status; a failed write is tried again at the next tick."""
+        fields = status(scaler, outcome, now_true)
+        essence = _essence(fields)
+        is_due = told.time is None or outcome.time - told.time >= CHECKPOINT_INTERVALS * _interval(scaler)
+        if essence == told.essence and not is_due:
+            return True
+        try:
+            await self._writer.patch_status(scaler.namespace, scaler.name, scaler.uid, fields)
+        except StatusError as error:
+            if error.gone:
+                raise
+            log.warning("status not written", extra={"scaler": scaler.key, "error": str(error)})
+            return False
+        self._told[scaler.uid] = _Told(conditions=now_true, essence=essence, time=outcome.time)
+        return True
+
+    async def _emit(self, scaler: Scaler, now: datetime, note: _Note) -> None:
+        type_, reason, text = note
+        await self._writer.emit(
+            scaler.namespace, scaler.name, scaler.uid, type_=type_, reason=reason, note=text[:NOTE_LENGTH], now=now
+        )
+
+
+def _essence(fields: dict[str, Any]) -> object:
+    """The part of a status whose change is news: what is true and what is asked for, not every load."""
+    return (
+        fields["observedGeneration"],
+        fields.get("currentReplicas"),
+        fields.get("desiredReplicas"),
+        fields["model"] and fields["model"]["digest"],
+        tuple((one["type"], one["status"], one["reason"]) for one in fields["conditions"]),
+    )
+
+
+def _interval(scaler: Scaler) -> timedelta:
+    return scaler.spec.interval if isinstance(scaler.spec, ScalerSpec) else timedelta(minutes=1)
+
+
+_Note = tuple[str, str, str]
+"""An Event: type, reason, note."""
+
+
+def _scaled(outcome: Outcome) -> Iterator[_Note]:
+    decision = outcome.decision
+    if decision is not None and outcome.is_written:
+        yield "Normal", "Scaled", f"from {decision.current} to {decision.replicas} replicas: {decision.message}"
+
+
+def _flips(before: Sequence[Condition], after: Sequence[Condition]) -> Iterator[_Note]:
+    """One event for every condition that flipped; that a new scaler is well is no news."""
+    earlier = {condition.type: condition.status for condition in before}
+    for condition in after:
+        if condition.status is not earlier.get(condition.type, Status.TRUE):
+            type_ = "Warning" if condition.status is Status.FALSE else "Normal"
+            yield type_, condition.reason, f"{condition.type.value} is {condition.status.value}: {condition.message}"
+
+
+def _log_decision(scaler: Scaler, decision: Decision, *, is_written: bool) -> None:
+    level = logging.INFO if is_written else logging.DEBUG
+    log.log(
+        level,
+        "scaled" if is_written else "decided",
+        extra={
+            "scaler": scaler.key,
+            "current": decision.current,
+            "replicas": decision.replicas,
+            "demand": decision.demand.value,
+            "source": decision.demand.source.value,
+            "why": decision.message,
+        },
+    )

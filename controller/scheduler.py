@@ -1,0 +1,121 @@
+"""Who is due now? One loop for all scalers: each ticks at whole multiples of its interval, in batches.
+
+Scalers that ask the same metric address make one batch, so that a metric system that hangs holds up its own only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from controller.core.series import floor_to_step
+from controller.registry import Registry, Scaler
+from controller.spec import ScalerSpec, SpecError
+
+log = logging.getLogger(__name__)
+
+PULSE_SECONDS = 0.1
+IDLE_INTERVAL = timedelta(minutes=1)  # for scalers whose spec is refused
+
+
+class Ticks(Protocol):
+    """What the scheduler drives."""
+
+    async def tick(self, now: datetime, scalers: Sequence[Scaler]) -> None:
+        """One tick over a batch."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Last:
+    """A scaler's last tick."""
+
+    time: datetime
+    generation: int
+
+
+class Scheduler:
+    """Starts ticks; a scaler whose tick still runs is not due."""
+
+    def __init__(
+        self,
+        *,
+        registry: Registry,
+        cycle: Ticks,
+        on_gone: Callable[[str], None],
+        on_lag: Callable[[timedelta], None],
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._registry = registry
+        self._cycle = cycle
+        self._on_gone = on_gone
+        self._on_lag = on_lag
+        self._clock = clock
+        self._last: dict[str, _Last] = {}
+        self._busy: set[str] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.alive: datetime | None = None
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Tick until `stop` is set, then let the running ticks end."""
+        while not stop.is_set():
+            self.pulse()
+            await asyncio.sleep(PULSE_SECONDS)
+        await asyncio.gather(*self._tasks)
+
+    def pulse(self) -> None:
+        """Start a tick for every batch that is due, and forget the scalers that are gone."""
+        now = self._clock()
+        self.alive = now
+        self._forget()
+        batches: dict[str | None, list[Scaler]] = defaultdict(list)
+        for scaler in self._registry.all():
+            if self._is_due(now, scaler):
+                batches[_address(scaler)].append(scaler)
+        for batch in batches.values():
+            self._start(now, batch)
+
+    def _is_due(self, now: datetime, scaler: Scaler) -> bool:
+        """A new one, a changed one, and one that has not ticked since the last multiple of its interval."""
+        if scaler.uid in self._busy:
+            return False
+        last = self._last.get(scaler.uid)
+        if last is None or last.generation != scaler.generation:
+            return True
+        return last.time < floor_to_step(now, _interval(scaler))
+
+    def _start(self, now: datetime, batch: list[Scaler]) -> None:
+        for scaler in batch:
+            if scaler.uid in self._last:
+                self._on_lag(now - floor_to_step(now, _interval(scaler)))
+            self._last[scaler.uid] = _Last(time=now, generation=scaler.generation)
+        self._busy.update(scaler.uid for scaler in batch)
+        task = asyncio.create_task(self._tick(now, batch))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _tick(self, now: datetime, batch: Sequence[Scaler]) -> None:
+        try:
+            await self._cycle.tick(now, batch)
+        except Exception:
+            log.exception("tick failed", extra={"scalers": [scaler.key for scaler in batch]})
+        finally:
+            self._busy.difference_update(scaler.uid for scaler in batch)
+
+    def _forget(self) -> None:
+        for uid in self._last.keys() - self._registry.uids() - self._busy:
+            del self._last[uid]
+            self._on_gone(uid)
+
+
+def _interval(scaler: Scaler) -> timedelta:
+    return scaler.spec.interval if isinstance(scaler.spec, ScalerSpec) else IDLE_INTERVAL
+
+
+def _address(scaler: Scaler) -> str | None:
+    return None if isinstance(scaler.spec, SpecError) else scaler.spec.metric.address

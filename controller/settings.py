@@ -1,0 +1,124 @@
+"""How does this process run? Settings from the environment, each documented under itself.
+
+What users decide for one workload is in its PredictiveScaler, never here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Self
+
+PREFIX = "PREDICTIVE_SCALER_"
+
+
+class SettingsError(ValueError):
+    """A setting cannot be used; the message names the variable and the cure."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Every field is read from the environment variable PREDICTIVE_SCALER_<FIELD>."""
+
+    prometheus_address: str | None = None
+    """Where scalers without `metric.prometheus.address` ask, e.g. http://prometheus.monitoring:9090."""
+
+    models_dirs: tuple[Path, ...] = (Path("models"),)
+    """Directories with <name>.onnx, separated by ':'; the first that has the name wins."""
+
+    http_address: str = "127.0.0.1:8080"
+    """Where /metrics, /healthz, /readyz and the read-only API listen."""
+
+    namespaces: tuple[str, ...] = ()
+    """Namespaces to watch, separated by ','; none means all."""
+
+    log_level: str = "INFO"
+    """DEBUG, INFO, WARNING or ERROR."""
+
+    log_format: str = "json"
+    """json (one object a line) or text."""
+
+    query_timeout_seconds: float = 5.0
+    """How long one tick waits for a metric system."""
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Self:
+        """Read every setting that is there; raises SettingsError for a value or a name that cannot be meant."""
+        given = {
+            name.removeprefix(PREFIX).lower(): text for name, text in environment.items() if name.startswith(PREFIX)
+        }
+        known = {field.name for field in fields(cls)}
+        if unknown := sorted(set(given) - known):
+            names = ", ".join(PREFIX + name.upper() for name in sorted(known))
+            raise SettingsError(f"{PREFIX}{unknown[0].upper()} is not a setting; there are {names}")
+        return cls(**{name: _READERS.get(name, _text)(name, text) for name, text in given.items() if text})  # type: ignore[arg-type]  # each reader gives its field's type
+
+    @property
+    def http_endpoint(self) -> tuple[str, int]:
+        """Host and port of `http_address`."""
+        host, _, port = self.http_address.rpartition(":")
+        return host.strip("[]"), int(port)
+
+
+def _text(name: str, text: str) -> str:
+    del name
+    return text
+
+
+def _paths(name: str, text: str) -> tuple[Path, ...]:
+    del name
+    return tuple(Path(part) for part in text.split(":") if part)
+
+
+def _words(name: str, text: str) -> tuple[str, ...]:
+    del name
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _one_of(*choices: str) -> Callable[[str, str], str]:
+    def read(name: str, text: str) -> str:
+        if text not in choices:
+            raise _refused(name, text, f"one of {', '.join(choices)}")
+        return text
+
+    return read
+
+
+def _address(name: str, text: str) -> str:
+    host, separator, port = text.rpartition(":")
+    if not (host and separator and port.isdecimal() and int(port) <= MAX_PORT):
+        raise _refused(name, text, "HOST:PORT, e.g. 0.0.0.0:8080")
+    return text
+
+
+def _url(name: str, text: str) -> str:
+    if not text.startswith(("http://", "https://")):
+        raise _refused(name, text, "an http:// or https:// address")
+    return text
+
+
+def _positive(name: str, text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0.0 < number < float("inf"):
+        raise _refused(name, text, "a number of seconds above 0")
+    return number
+
+
+def _refused(name: str, text: str, wanted: str) -> SettingsError:
+    return SettingsError(f"{PREFIX}{name.upper()} must be {wanted}, not {text!r}")
+
+
+MAX_PORT = 65535
+_READERS: dict[str, Callable[[str, str], object]] = {
+    "prometheus_address": _url,
+    "models_dirs": _paths,
+    "http_address": _address,
+    "namespaces": _words,
+    "log_level": _one_of("DEBUG", "INFO", "WARNING", "ERROR"),
+    "log_format": _one_of("json", "text"),
+    "query_timeout_seconds": _positive,
+}

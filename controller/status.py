@@ -1,0 +1,99 @@
+"""What does `.status` say? One tick's outcome as the fields of the CRD: pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+
+from controller.conditions import Condition
+from controller.core.decide import Decision
+from controller.core.forecast import Forecast
+from controller.core.policy import Policy
+from controller.outcome import Outcome
+from controller.registry import Scaler
+from controller.spec import SpecError
+
+POINTS = 12  # of the short forecast
+MESSAGE_LENGTH = 1024
+
+
+def status(scaler: Scaler, outcome: Outcome, conditions: Sequence[Condition]) -> dict[str, Any]:
+    """A merge patch of `.status`; None removes what is no longer true."""
+    fields: dict[str, Any] = {
+        "observedGeneration": scaler.generation,
+        "conditions": [condition.to_json(scaler.generation) for condition in conditions],
+        "memory": outcome.memory.to_json(),
+        "model": _model(outcome),
+        "forecast": None,
+    }
+    if outcome.decision is not None:
+        fields |= _decided(outcome.decision, outcome)
+    if outcome.forecast is not None and not isinstance(scaler.spec, SpecError):
+        fields["forecast"] = _forecast(outcome, outcome.forecast, scaler.spec.policy)
+    return fields
+
+
+def _decided(decision: Decision, outcome: Outcome) -> dict[str, Any]:
+    current = decision.replicas if outcome.is_written else decision.current
+    fields = {
+        "currentReplicas": current,
+        "desiredReplicas": decision.replicas,
+        "lastDecision": last_decision(decision),
+    }
+    return fields | ({"lastScaleTime": timestamp(decision.time)} if outcome.is_written else {})
+
+
+def last_decision(decision: Decision) -> dict[str, Any]:
+    """A decision as `.status.lastDecision`, and as the API gives it."""
+    demand = decision.demand
+    return {
+        "time": timestamp(decision.time),
+        "demand": _number(demand.value),
+        "source": demand.source.value,
+        "seen": _number(demand.seen),
+        "forecast": _number(demand.forecast),
+        "message": decision.message[:MESSAGE_LENGTH],
+        "steps": [
+            {"rule": step.rule, "before": step.before, "after": step.after, "why": step.why} for step in decision.steps
+        ],
+    }
+
+
+def _model(outcome: Outcome) -> dict[str, Any] | None:
+    if outcome.model is None:
+        return None
+    card = outcome.model.card
+    return {"name": card.name, "version": card.version, "family": card.family, "digest": outcome.model.digest}
+
+
+def _forecast(outcome: Outcome, forecast: Forecast, policy: Policy) -> dict[str, Any]:
+    """Up to POINTS steps, evenly over what the forecast still reaches; the peak is what the decision went by."""
+    ahead = forecast.steps_between(outcome.time, forecast.origin + forecast.horizon)
+    chosen = np.unique(np.linspace(ahead.start, max(ahead.start, ahead.stop - 1), POINTS).astype(int))
+    median, upper = forecast.at_level(0.5), forecast.at_level(policy.quantile)
+    return {
+        "origin": timestamp(forecast.origin),
+        "quantile": policy.quantile,
+        "peak": None if outcome.decision is None else _number(outcome.decision.demand.forecast),
+        "points": [
+            {
+                "time": timestamp(forecast.origin + int(step + 1) * forecast.step),
+                "median": _number(float(median[step])),
+                "upper": _number(float(upper[step])),
+            }
+            for step in chosen[chosen < len(median)]
+        ],
+    }
+
+
+def timestamp(time: datetime) -> str:
+    """RFC 3339 in UTC, to the second."""
+    return time.isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def _number(value: float | None) -> float | None:
+    """Six digits say all that a load can; a status is read by people."""
+    return None if value is None or not np.isfinite(value) else float(f"{value:.6g}")

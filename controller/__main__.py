@@ -110,7 +110,7 @@ async def _listening(application: web.Application, settings: Settings) -> AsyncI
 
 @contextlib.asynccontextmanager
 async def _watching(settings: Settings, registry: Registry) -> AsyncIterator[None]:
-    """kopf's events, handed over from its thread to this loop."""
+    """Hand kopf's events over from its thread to this loop."""
     loop = asyncio.get_running_loop()
 
     def on_event(kind: str | None, body: Mapping[str, Any]) -> None:

@@ -23,7 +23,10 @@ UNLISTED = timedelta(minutes=5)  # without a good list for so long the registry 
 
 
 class HttpApi:
-    """Handlers over what the other parts hold. `alive`, `listed`: when the scheduler last looked and a list last came."""
+    """Handlers over what the other parts hold.
+
+    `alive`: when the scheduler last looked for due scalers. `listed`: when a complete list last came.
+    """
 
     def __init__(
         self,

@@ -44,6 +44,8 @@ _MOST_REPLICAS = 100_000
 _MOST_INT32 = 2**31 - 1
 _MOST_PER_REPLICA = 1e15
 _MOST_POLICIES = 16
+_LOWEST_QUANTILE = 0.5
+_HIGHEST_QUANTILE = 0.99
 _LONGEST_LEAD = timedelta(hours=6)
 _LONGEST_AFTER = timedelta(hours=24)
 _LONGEST_WINDOW_SECONDS = 3600
@@ -257,7 +259,7 @@ def _policy(fields: Fields, metric: Fields, forecast: Fields, interval: timedelt
         min_replicas=low,
         max_replicas=high,
         target_per_replica=_target_per_replica(metric),
-        quantile=forecast.number("quantile", 0.5, 0.99, default=0.9),
+        quantile=forecast.number("quantile", _LOWEST_QUANTILE, _HIGHEST_QUANTILE, default=0.9),
         lead_time=forecast.duration("leadTime", _LONGEST_LEAD, default="2m"),
         interval=interval,
         scale_up=_rules(behavior, "scaleUp", default=_SCALE_UP),

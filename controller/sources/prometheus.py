@@ -1,0 +1,269 @@
+"""Which load does Prometheus know? The value now, and the past on the grid of steps, each asked for once.
+
+Equal questions of many scalers are one question. The past is held, so that a tick asks only for points that closed
+since. It must not decide what a missing value means: absent is NaN or None, with a reason, and never 0.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+import numpy as np
+
+from controller.core.series import EPOCH, Observation, Sample, Series
+from controller.ports import MetricError, MetricReason, MetricRequest, Secrets
+from controller.sources.credentials import ANONYMOUS, Access, Credentials, CredentialStore
+from controller.sources.held import Held, missing
+from controller.sources.prometheus_api import Endpoint, Limits, PrometheusApi
+
+PAGE_POINTS = 10_000
+"""Prometheus answers at most 11,000 points a series."""
+
+_ANSWERED = {MetricReason.EMPTY, MetricReason.NOT_FINITE, MetricReason.NEGATIVE}
+"""No usable value now, but the server works and its past is worth asking for."""
+
+_Key = TypeVar("_Key", bound=Hashable)
+_Value = TypeVar("_Value")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceLimits:
+    """Bounds on what observing costs. `tick_seconds`: all questions of one tick together, the rest waits for the next.
+
+    `held_points`: of all histories together, 8 bytes each. `idle`: how long a history outlives its last use.
+    """
+
+    query: Limits = field(default_factory=Limits)
+    tick_seconds: float = 15.0
+    page_points: int = PAGE_POINTS
+    held_points: int = 10_000_000
+    idle: timedelta = timedelta(hours=1)
+
+
+DEFAULT_LIMITS = SourceLimits()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Question:
+    """What makes two scalers ask the same."""
+
+    address: str
+    access: Access
+    query: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Line:
+    """One past: a question on one grid."""
+
+    question: _Question
+    step: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Past:
+    """What is held of a line. `context`: the longest that anybody asked for. `used`: when somebody last did."""
+
+    held: Held | None
+    context: int
+    used: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Answers:
+    """What one tick learned. A line that is not in `failures` is up to date."""
+
+    latest: Mapping[_Question, Sample | MetricError]
+    failures: Mapping[_Line, MetricError]
+
+
+class PrometheusSource:
+    """A `Source` for Prometheus, Thanos, Mimir and what else speaks their HTTP API.
+
+    `address`: the server of those scalers that name none. Close it when done.
+    """
+
+    def __init__(self, *, address: str, secrets: Secrets, limits: SourceLimits = DEFAULT_LIMITS) -> None:
+        self._address = address
+        self._credentials = CredentialStore(secrets)
+        self._limits = limits
+        self._api = PrometheusApi(limits.query)
+        self._pasts: dict[_Line, _Past] = {}
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._api.close()
+
+    async def observe(self, requests: Sequence[MetricRequest], now: datetime) -> list[Observation | MetricError]:
+        """One answer for each request, in order.
+
+        An Observation without `latest` where the past is known but the present is not, so that a forecast can outlive
+        an outage; a MetricError where neither is.
+        """
+        lines = [self._line(request) for request in requests]
+        for line, request in zip(lines, requests, strict=True):
+            self._use(line, request.context, now)
+        answers = await self._ask(lines, now)
+        observations = [self._answer(*pair, answers, now) for pair in zip(requests, lines, strict=True)]
+        self._evict(now)
+        return observations
+
+    def _line(self, request: MetricRequest) -> _Line:
+        address = request.metric.address or self._address
+        question = _Question(address=address, access=Access.of(request), query=request.metric.query)
+        return _Line(question=question, step=request.step)
+
+    def _use(self, line: _Line, context: int, now: datetime) -> None:
+        """Note who needs how much; the last used come last, for eviction."""
+        past = self._pasts.pop(line, _Past(held=None, context=0, used=now))
+        self._pasts[line] = _Past(held=past.held, context=max(context, past.context), used=now)
+
+    async def _ask(self, lines: Sequence[_Line], now: datetime) -> _Answers:
+        """The present of all first; then the past, of those whose server answered."""
+        deadline = asyncio.get_running_loop().time() + self._limits.tick_seconds
+        endpoints = await self._endpoints({line.question for line in lines}, now, deadline)
+        latest = await _all({question: self._latest(question, endpoints, now) for question in endpoints}, deadline)
+        worth = [line for line in dict.fromkeys(lines) if _is_answered(latest[line.question])]
+        updates = await _all({line: self._update(line, endpoints, now) for line in worth}, deadline)
+        failures = {line: error for line, error in updates.items() if isinstance(error, MetricError)}
+        return _Answers(latest=latest, failures=failures)
+
+    async def _endpoints(
+        self, questions: Iterable[_Question], now: datetime, deadline: float
+    ) -> dict[_Question, Endpoint | MetricError]:
+        accesses = {question.access for question in questions}
+        resolved = await _within(deadline, self._credentials.resolve(accesses, now))
+        return {
+            question: _endpoint(question, resolved if isinstance(resolved, MetricError) else resolved[question.access])
+            for question in questions
+        }
+
+    async def _latest(
+        self, question: _Question, endpoints: Mapping[_Question, Endpoint | MetricError], now: datetime
+    ) -> Sample:
+        return await self._api.instant(_entered(endpoints[question]), question.query, now)
+
+    async def _update(self, line: _Line, endpoints: Mapping[_Question, Endpoint | MetricError], now: datetime) -> None:
+        """Read what closed since, and what a longer context needs; each page is kept as soon as it is read."""
+        endpoint = _entered(endpoints[line.question])
+        past = self._pasts[line]
+        last = _index(now, line.step)
+        for page in missing(past.held, last, past.context, self._limits.page_points):
+            values = await self._api.range(endpoint, line.question.query, page, line.step)
+            held = past.held.merged(page, values) if past.held else Held(first=page.first, values=values)
+            past = _Past(held=held.since(last - past.context + 1), context=past.context, used=past.used)
+            self._pasts[line] = past
+
+    def _answer(
+        self, request: MetricRequest, line: _Line, answers: _Answers, now: datetime
+    ) -> Observation | MetricError:
+        history = self._history(line, request.context, now)
+        latest = _fresh(answers.latest[line.question], request.max_age, now)
+        if isinstance(latest, Sample):
+            failure = answers.failures.get(line)
+            problem = f"the past is incomplete: {failure}" if failure else None
+            return Observation(
+                history=history, latest=latest, problem=problem, reason=failure.reason if failure else None
+            )
+        recorded = history.last_recorded()
+        if recorded is None:
+            return latest
+        problem = f"{latest} (last recorded around {recorded.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ})"
+        return Observation(history=history, latest=None, problem=problem, reason=latest.reason)
+
+    def _history(self, line: _Line, context: int, now: datetime) -> Series:
+        last = _index(now, line.step)
+        held = self._pasts[line].held
+        values = held.window(last, context) if held else np.full(context, np.nan)
+        return Series(end=EPOCH + last * line.step, step=line.step, values=values)
+
+    def _evict(self, now: datetime) -> None:
+        """Forget what was not used for long, then what was used longest ago until the rest fits."""
+        fits = self._limits.held_points
+        kept: list[tuple[_Line, _Past]] = []
+        for line, past in reversed(self._pasts.items()):
+            fits -= len(past.held.values) if past.held else 0
+            if fits < 0 or now - past.used > self._limits.idle:
+                break
+            kept.append((line, past))
+        self._pasts = dict(reversed(kept))
+
+
+async def fetch_range(
+    address: str,
+    query: str,
+    start: datetime,
+    end: datetime,
+    step: timedelta,
+    *,
+    credentials: Credentials = ANONYMOUS,
+    limits: SourceLimits = DEFAULT_LIMITS,
+) -> Series:
+    """The steps of `query` that lie within [start, end], read page by page. Raises MetricError.
+
+    `end` of the Series is the last multiple of `step` that is not after `end`; NaN where nothing usable was recorded.
+    """
+    last = _index(end, step)
+    count = last + (start - EPOCH) // -step
+    if count < 1:
+        raise ValueError(f"no whole step of {step} lies between {start} and {end}")
+    api = PrometheusApi(limits.query)
+    pages = sorted(missing(None, last, count, limits.page_points), key=lambda page: page.first)
+    try:
+        values = [
+            await api.range(Endpoint(address=address, credentials=credentials), query, page, step) for page in pages
+        ]
+    finally:
+        await api.close()
+    return Series(end=EPOCH + last * step, step=step, values=np.concatenate(values))
+
+
+async def _all(asking: Mapping[_Key, Coroutine[Any, Any, _Value]], deadline: float) -> dict[_Key, _Value | MetricError]:
+    """Run all at once; what is not done by `deadline` (loop time) counts as timed out."""
+    results = await asyncio.gather(*(_within(deadline, question) for question in asking.values()))
+    return dict(zip(asking, results, strict=True))
+
+
+async def _within(deadline: float, question: Coroutine[Any, Any, _Value]) -> _Value | MetricError:
+    try:
+        async with asyncio.timeout_at(deadline):
+            return await question
+    except MetricError as error:
+        return error
+    except TimeoutError:
+        return MetricError(
+            MetricReason.TIMEOUT, "the tick's time was over before an answer came; the next tick goes on"
+        )
+
+
+def _endpoint(question: _Question, credentials: Credentials | MetricError) -> Endpoint | MetricError:
+    if isinstance(credentials, MetricError):
+        return credentials
+    return Endpoint(address=question.address, credentials=credentials)
+
+
+def _entered(endpoint: Endpoint | MetricError) -> Endpoint:
+    if isinstance(endpoint, MetricError):
+        raise endpoint
+    return endpoint
+
+
+def _is_answered(latest: Sample | MetricError) -> bool:
+    return isinstance(latest, Sample) or latest.reason in _ANSWERED
+
+
+def _fresh(latest: Sample | MetricError, max_age: timedelta, now: datetime) -> Sample | MetricError:
+    if isinstance(latest, MetricError) or now - latest.time <= max_age:
+        return latest
+    age, most = (now - latest.time).total_seconds(), max_age.total_seconds()
+    message = f"the last sample is {age:.0f} s old, and {most:.0f} s is the most; check that its target is scraped"
+    return MetricError(MetricReason.STALE, message)
+
+
+def _index(time: datetime, step: timedelta) -> int:
+    """The last grid point that is not after `time`."""
+    return (time - EPOCH) // step

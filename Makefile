@@ -1,0 +1,54 @@
+# Every command sets up what it needs; nothing is installed outside .venv and ~/.cache/predictive-scaler.
+PYTHON ?= python3.11
+BIN := .venv/bin
+READY := .venv/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help setup toolchain demo test check e2e bench manifests models lock clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(READY) ## Make .venv from the lock file
+
+$(READY): requirements.lock pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "predictive-scaler needs Python 3.11 or later: install it, or call make PYTHON=/path/to/python3"; exit 1; }
+	@echo "setup: making .venv from requirements.lock (about two minutes the first time)"
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+toolchain: setup ## Find or build etcd, Kubernetes, kwok, helm and Prometheus (once, about 20 minutes)
+	@$(BIN)/python -m sandbox build
+
+demo: toolchain ## Scale a real workload on a real control plane; about five minutes
+	@$(BIN)/python -m sandbox.demo
+
+test: check e2e ## All tests
+
+check: setup ## Lint, types, layers and the fast tests
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/pytest -q -n 2 -m "not e2e"
+
+e2e: toolchain ## The tests on a real control plane and a real Prometheus
+	@$(BIN)/pytest -q -m e2e
+
+bench: setup ## Measure ticks, inference and forecasts beside their baselines
+	@$(BIN)/python -m tests.bench
+
+manifests: toolchain ## Render manifests/install.yaml and the reference from the chart
+	@$(BIN)/python -m manifests
+
+models: setup ## Make the shipped models anew
+	@$(BIN)/predictive-scaler-train shipped --out models
+
+lock: setup ## Resolve the dependencies anew
+	@$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --upgrade --quiet --custom-compile-command "make lock" -o requirements.lock
+
+clean: ## Remove what the commands above made in this folder
+	@rm -rf .venv out dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,21 @@
+{{- /* The name of everything in this release. */ -}}
+{{- define "predictive-scaler.name" -}}
+{{- .Release.Name | trunc 63 | trimSuffix "-" -}}
+{{- end -}}
+
+{{- /* The ServiceAccount that the controller runs as. */ -}}
+{{- define "predictive-scaler.serviceAccount" -}}
+{{- .Values.serviceAccount.name | default (include "predictive-scaler.name" .) -}}
+{{- end -}}
+
+{{- /* What never changes in the life of a release, as selectors need it. */ -}}
+{{- define "predictive-scaler.selector" -}}
+app.kubernetes.io/name: {{ .Chart.Name }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "predictive-scaler.labels" -}}
+{{ include "predictive-scaler.selector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- end -}}

@@ -1,0 +1,29 @@
+{{- /* All that the controller may do; tests/e2e hold it to these rules and these rules to it. */ -}}
+{{- define "predictive-scaler.rules" -}}
+# Know the PredictiveScalers.
+- apiGroups: [predictivescaler.dev]
+  resources: [predictivescalers]
+  verbs: [get, list, watch]
+# Report on them.
+- apiGroups: [predictivescaler.dev]
+  resources: [predictivescalers/status]
+  verbs: [patch]
+# Scale any kind that has a size, known today or not; grants nothing else of the objects.
+- apiGroups: ["*"]
+  resources: ["*/scale"]
+  verbs: [get, patch]
+# Find another autoscaler that owns a target, and not fight it.
+- apiGroups: [autoscaling]
+  resources: [horizontalpodautoscalers]
+  verbs: [list]
+# Tell what changed and why.
+- apiGroups: [events.k8s.io]
+  resources: [events]
+  verbs: [create]
+{{- if .Values.rbac.secrets }}
+# Log in to Prometheus as metric.prometheus.auth and .tls say.
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [get]
+{{- end }}
+{{- end -}}

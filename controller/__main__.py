@@ -31,7 +31,7 @@ from controller.relist import Relist
 from controller.report import Report
 from controller.scheduler import Scheduler
 from controller.settings import Settings, SettingsError
-from controller.sources.prometheus import PrometheusSource
+from controller.sources.prometheus import PrometheusSource, SourceLimits
 from controller.status_writer import KubernetesStatusWriter
 from controller.targets.owners import AutoscalerOwners
 from controller.targets.scale import ScaleTarget
@@ -54,9 +54,8 @@ async def _run(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with await KubernetesApi.connect() as api:
-        source = PrometheusSource(
-            default_address=settings.prometheus_address, secrets=api, timeout_seconds=settings.query_timeout_seconds
-        )
+        limits = SourceLimits(tick_seconds=settings.query_timeout_seconds)
+        source = PrometheusSource(address=settings.prometheus_address, secrets=api, limits=limits)
         try:
             await _serve(settings, api, source, stop)
         finally:

@@ -7,7 +7,7 @@ PredictiveScalers: the registry does.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -29,12 +29,12 @@ class _Snapshot:
 
 
 class AutoscalerOwners:
-    """`Owners` among the HorizontalPodAutoscalers of one namespace, or of all; listed at most once in `max_age`."""
+    """`Owners` among the HorizontalPodAutoscalers of `namespaces` (none: of all), listed at most once in `max_age`."""
 
-    def __init__(self, api: KubernetesApi, *, namespace: str | None = None, max_age: timedelta = MAX_AGE) -> None:
+    def __init__(self, api: KubernetesApi, *, namespaces: Sequence[str] = (), max_age: timedelta = MAX_AGE) -> None:
         self._api = api
-        scope = f"/namespaces/{namespace}" if namespace else ""
-        self._path = f"/apis/autoscaling/v2{scope}/horizontalpodautoscalers"
+        scopes = [f"/namespaces/{namespace}" for namespace in namespaces] or [""]
+        self._paths = [f"/apis/autoscaling/v2{scope}/horizontalpodautoscalers" for scope in scopes]
         self._max_age = max_age
         self._snapshot: _Snapshot | None = None
         self._listing = asyncio.Lock()
@@ -48,14 +48,14 @@ class AutoscalerOwners:
 
     async def _listed(self, now: datetime) -> _Snapshot:
         try:
-            listing = await self._api.list_all(self._path)
+            found = [one for path in self._paths for one in (await self._api.list_all(path)).items]
         except (ForbiddenError, UnauthorizedError) as error:
             message = f"cannot see whether another autoscaler owns the target; grant list by RBAC: {error}"
             raise TargetError(TargetReason.FORBIDDEN, message) from error
         except ApiError as error:
             message = f"cannot see whether another autoscaler owns the target: {error}"
             raise TargetError(TargetReason.UNAVAILABLE, message) from error
-        return _Snapshot(taken=now, owners={_key(autoscaler): _words(autoscaler) for autoscaler in listing.items})
+        return _Snapshot(taken=now, owners={_key(autoscaler): _words(autoscaler) for autoscaler in found})
 
 
 def _key(autoscaler: Json) -> _Key:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -41,8 +42,9 @@ def full_specs() -> list[dict[str, Any]]:
     return specs
 
 
+@cache
 def crd() -> dict[str, Any]:
-    """The CRD as it is shipped."""
+    """The CRD as it is shipped; not to be changed."""
     document: dict[str, Any] = yaml.safe_load(CRD_FILE.read_text())
     return document
 

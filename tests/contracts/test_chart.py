@@ -1,0 +1,166 @@
+"""What is generated from the chart is fresh, the examples are good, and the controller gets the settings it knows."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+from controller.settings import Settings
+from controller.spec import GROUP, KIND, PLURAL, VERSION, parse
+from manifests import install, reference
+from sandbox.binaries import Search
+from tests.contracts.specs import EXAMPLES, crd, resource_schema, strict
+
+VALUES = (install.CHART / "values.yaml").read_text()
+ALL_VALUES_SET = (
+    "--set=prometheus.address=http://prometheus:9090,models.dirs={/models,/more},watchNamespaces={shop,search}",
+    "--set=log.level=DEBUG,log.format=text,service.port=9090,image.tag=v1,priorityClassName=high",
+)
+LEAST = [
+    (["predictivescaler.dev"], ["predictivescalers"], ["get", "list", "watch"]),
+    (["predictivescaler.dev"], ["predictivescalers/status"], ["patch"]),
+    (["*"], ["*/scale"], ["get", "patch"]),
+    (["autoscaling"], ["horizontalpodautoscalers"], ["list"]),
+    (["events.k8s.io"], ["events"], ["create"]),
+]
+SECRETS = ([""], ["secrets"], ["get"])
+
+Object = dict[str, Any]
+
+
+@pytest.fixture(scope="session")
+def helm() -> Path:
+    """Helm where it is on the machine already; the e2e tests always have it."""
+    search = Search.from_environment(os.environ)
+    places = [*search.places, search.cache / install.HELM.directory_name]
+    found = next((place / "helm" for place in places if os.access(place / "helm", os.X_OK)), None)
+    if found is None:
+        pytest.skip("no helm here yet; `make toolchain` provides it")
+    return found
+
+
+@pytest.fixture(scope="session")
+def installed() -> list[Object]:
+    """The objects of manifests/install.yaml."""
+    return list(yaml.safe_load_all(install.FILE.read_text()))
+
+
+def rendered(helm: Path, *settings: str) -> list[Object]:
+    return list(yaml.safe_load_all(install.render(helm, *settings)))
+
+
+def only(objects: list[Object], kind: str) -> Object:
+    (found,) = (found for found in objects if found["kind"] == kind)
+    return found
+
+
+def rules(role: Object) -> list[tuple[list[str], ...]]:
+    return [(rule["apiGroups"], rule["resources"], rule["verbs"]) for rule in role["rules"]]
+
+
+def environment(objects: list[Object]) -> dict[str, str]:
+    (container,) = only(objects, "Deployment")["spec"]["template"]["spec"]["containers"]
+    return {variable["name"]: variable["value"] for variable in container["env"]}
+
+
+def test_the_crd_has_the_names_that_the_code_uses() -> None:
+    spec = crd()["spec"]
+    assert (spec["group"], spec["names"]["plural"], spec["names"]["kind"]) == (GROUP, PLURAL, KIND)
+    assert [version["name"] for version in spec["versions"]] == [VERSION]
+
+
+def test_the_reference_is_fresh() -> None:
+    assert reference.FILE.read_text() == reference.page(crd()), "stale; run `make manifests`"
+
+
+def test_the_install_manifest_is_fresh(helm: Path) -> None:
+    assert install.FILE.read_text() == install.render(helm), "stale; run `make manifests`"
+
+
+def test_helm_finds_nothing_to_complain_about(helm: Path) -> None:
+    done = subprocess.run([helm, "lint", "--strict", install.CHART], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.stem)
+def test_examples_are_good(file: Path) -> None:
+    for example in yaml.safe_load_all(file.read_text()):
+        if example["kind"] == KIND:
+            jsonschema.validate(example["spec"], strict(resource_schema()["properties"]["spec"]))
+            parse(example["spec"])
+
+
+@pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.stem)
+def test_examples_hold_a_scaler_each(file: Path) -> None:
+    assert [example["kind"] for example in yaml.safe_load_all(file.read_text())].count(KIND) == 1
+
+
+def test_the_controller_may_do_this_and_no_more(installed: list[Object]) -> None:
+    role = only(installed, "ClusterRole")
+    assert rules(role) == [*LEAST, SECRETS]
+
+
+def test_secrets_can_be_left_out(helm: Path) -> None:
+    assert rules(only(rendered(helm, "--set=rbac.secrets=false"), "ClusterRole")) == LEAST
+
+
+def test_namespaces_get_roles_and_nothing_is_granted_cluster_wide(helm: Path) -> None:
+    objects = rendered(helm, "--set=watchNamespaces={shop,search}")
+    roles = [found for found in objects if found["apiVersion"].startswith("rbac.")]
+    assert [(found["kind"], found["metadata"]["namespace"]) for found in roles] == [
+        ("Role", "shop"),
+        ("Role", "search"),
+        ("RoleBinding", "shop"),
+        ("RoleBinding", "search"),
+    ]
+    assert rules(roles[0]) == [*LEAST, SECRETS]
+
+
+def test_the_controller_knows_every_setting_it_is_given(helm: Path) -> None:
+    assert Settings.from_environment(environment(rendered(helm, *ALL_VALUES_SET))) == Settings(
+        prometheus_address="http://prometheus:9090",
+        models_dirs=(Path("/models"), Path("/more")),
+        http_address="0.0.0.0:9090",
+        namespaces=("shop", "search"),
+        log_level="DEBUG",
+        log_format="text",
+    )
+
+
+def test_by_default_the_controller_listens_where_its_probes_ask(installed: list[Object]) -> None:
+    settings = Settings.from_environment(environment(installed))
+    assert settings == Settings(http_address="0.0.0.0:8080")
+
+
+def test_no_service_link_can_look_like_a_setting(installed: list[Object]) -> None:
+    deployment = only(installed, "Deployment")
+    assert deployment["spec"]["template"]["spec"]["enableServiceLinks"] is False
+
+
+@pytest.mark.parametrize(
+    "setting",
+    ["log.level=debug", "watchNamespace={shop}", "prometheus.address=prometheus:9090", "serviceAccount.create=false"],
+)
+def test_values_that_cannot_be_meant_are_refused(helm: Path, setting: str) -> None:
+    with pytest.raises(subprocess.CalledProcessError):
+        install.render(helm, f"--set={setting}")
+
+
+def test_every_value_has_a_schema() -> None:
+    properties = yaml.safe_load((install.CHART / "values.schema.json").read_text())["properties"]
+    assert set(properties) == {*yaml.safe_load(VALUES), "global"}
+
+
+def test_every_value_is_explained() -> None:
+    lines = VALUES.partition("\nresources:")[0].splitlines()
+    pairs = [(before.strip(), line.strip()) for before, line in pairwise(lines) if not line.rstrip().endswith(":")]
+    assert [
+        line for before, line in pairs if ": " in line and not line.startswith("#") and not before.startswith("#")
+    ] == []

@@ -165,7 +165,7 @@ class PrometheusSource:
         latest = _fresh(answers.latest[line.question], request.max_age, now)
         if isinstance(latest, Sample):
             failure = answers.failures.get(line)
-            problem = f"the past is incomplete: {failure}" if failure else None
+            problem = str(failure) if failure else None
             return Observation(
                 history=history, latest=latest, problem=problem, reason=failure.reason if failure else None
             )

@@ -235,10 +235,10 @@ def _decoded(body: bytes) -> object:
 
 def _data(endpoint: Endpoint, answer: object) -> tuple[str, Any]:
     data = answer.get("data") if isinstance(answer, dict) else None
-    if not isinstance(answer, dict) or not isinstance(data, dict) or not {"resultType", "result"} <= data.keys():
+    if not isinstance(answer, dict) or not isinstance(data, dict) or not isinstance(data.get("result"), list):
         raise _malformed(endpoint)
-    kind, result = str(data["resultType"]), data["result"]
-    is_cut = isinstance(result, list) and len(result) >= MAX_SERIES
+    kind, result = str(data.get("resultType")), data["result"]
+    is_cut = len(result) >= MAX_SERIES
     if answer.get("warnings") and not is_cut:
         warnings = "; ".join(map(str, answer["warnings"]))[:500]
         raise MetricError(MetricReason.PARTIAL, f"{endpoint.address} warns that load may be left out: {warnings}")

@@ -16,7 +16,8 @@ STARTUP_OF_PODS = timedelta(seconds=1)
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Build what is missing before the first test, because no test's time limit allows for it."""
-    if session.items and not session.config.option.collectonly:
+    is_wanted = any(item.get_closest_marker("e2e") for item in session.items)
+    if is_wanted and not session.config.option.collectonly:
         binaries.find_all()
 
 

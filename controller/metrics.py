@@ -6,7 +6,7 @@ from collections.abc import Sequence, Sized
 from datetime import timedelta
 from typing import TypeVar, cast
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 
 from controller.conditions import Condition, Status
 from controller.core.decide import Decision
@@ -25,6 +25,7 @@ class Metrics:
     """The controller's metrics, in a registry of their own. Loads are in the unit of the scaler's metric."""
 
     def __init__(self) -> None:
+        disable_created_metrics()  # a second series for every counter that nobody asks for
         self.registry = CollectorRegistry()
         self._children: dict[str, dict[tuple[Gauge | Counter, tuple[str, ...]], Gauge | Counter]] = {}
         self._load = self._gauge("load", "Load that is seen now.")

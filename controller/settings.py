@@ -21,8 +21,8 @@ class SettingsError(ValueError):
 class Settings:
     """Every field is read from the environment variable PREDICTIVE_SCALER_<FIELD>."""
 
-    prometheus_address: str = "http://prometheus-server.monitoring"
-    """Where scalers without `metric.prometheus.address` ask."""
+    prometheus_address: str = ""
+    """Where scalers without `metric.prometheus.address` ask; empty: each must name its own."""
 
     models_dirs: tuple[Path, ...] = (Path("models"),)
     """Directories with <name>.onnx, separated by ':'; the first that has the name wins."""

@@ -68,8 +68,8 @@ class TrackRecord:
 class Memory:
     """Everything one decision leaves for the next.
 
-    `size`: the replicas found at the last decision and when that was. `last_metric`: when the metric was last usable, or
-    else first missed.
+    `size`: the replicas found at the last decision and when that was.
+    `last_metric`: when the metric was last usable, or else first missed.
     """
 
     size: Recommendation | None = None
@@ -116,13 +116,10 @@ class Memory:
             raise MemoryFormatError(f"version {raw.get('version')!r} is not known; this release reads {VERSION}")
         try:
             return cls(
-                size=raw["size"] and Recommendation(time=_time(raw["size"][0]), replicas=int(raw["size"][1])),
+                size=None if raw["size"] is None else _recommendation(*raw["size"]),
                 changes=tuple(SizeChange(time=_time(time), change=int(change)) for time, change in raw["changes"]),
-                recommendations=tuple(
-                    Recommendation(time=_time(time), replicas=int(replicas))
-                    for time, replicas in raw["recommendations"]
-                ),
-                last_metric=raw["lastMetric"] and _time(raw["lastMetric"]),
+                recommendations=tuple(_recommendation(*one) for one in raw["recommendations"]),
+                last_metric=_time_or_none(raw["lastMetric"]),
                 track=_track(raw["track"]),
             )
         except (KeyError, TypeError, ValueError) as error:
@@ -143,9 +140,13 @@ def _track(raw: Mapping[str, Any]) -> TrackRecord:
             )
             for time, upper, persistence, seasonal in raw["pending"]
         ),
-        enrolled=raw["enrolled"] and _time(raw["enrolled"]),
+        enrolled=_time_or_none(raw["enrolled"]),
         **{name: float(raw[name]) for name in _SUMS},
     )
+
+
+def _recommendation(time: str, replicas: int) -> Recommendation:
+    return Recommendation(time=_time(time), replicas=int(replicas))
 
 
 def _stamp(time: datetime) -> str:
@@ -157,3 +158,7 @@ def _time(text: str) -> datetime:
     if time.tzinfo is None:
         raise ValueError(f"{text} has no zone")
     return time
+
+
+def _time_or_none(text: str | None) -> datetime | None:
+    return None if text is None else _time(text)

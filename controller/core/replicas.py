@@ -9,12 +9,13 @@ import math
 
 from controller.core.policy import Policy
 
+MOST = 2**31 - 1  # what a replica count can hold (int32); a load near the end of the floats must not end in an error
 ROUNDING = 1e-9  # 8.000000000000002 replicas are 8: a sum of floats must not cost a replica
 
 
 def needed(load: float, policy: Policy) -> int:
     """The fewest replicas of which each serves at most `target_per_replica`."""
-    return math.ceil(load / policy.target_per_replica - ROUNDING)
+    return math.ceil(min(load / policy.target_per_replica, MOST) - ROUNDING)
 
 
 def is_tolerable(load: float, current: int, policy: Policy) -> bool:

@@ -1,0 +1,141 @@
+"""Trust and correction, on records by hand and on seeded synthetic loads."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from datetime import timedelta
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from controller.core.calibration import MAX_PENDING, corrected, coverage, pinball, trust, updated
+from controller.core.memory import TrackRecord
+from tests.builders import NOW, STEP, forecast, series
+
+UNTRIED = TrackRecord()
+LEVEL = 0.9
+DAY = 288  # steps
+
+
+def _lived(loads: list[float], upper: Callable[[int], float], record: TrackRecord = UNTRIED) -> list[TrackRecord]:
+    """The record after each step, when step t is forecast one step ahead as `upper(t)`."""
+    records = []
+    for t in range(1, len(loads)):
+        now = NOW + t * STEP
+        history = series(loads[max(0, t - DAY - 1) : t], end=now)
+        record = updated(record, history, forecast(upper(t), origin=now), LEVEL, STEP)
+        records.append(record)
+    return records
+
+
+def _noise(count: int, scale: float = 10.0) -> list[float]:
+    generator = np.random.default_rng(7)
+    return [float(load) for load in generator.normal(100, scale, count)]
+
+
+@pytest.mark.parametrize(("actual", "loss"), [(110.0, 9.0), (100.0, 0.0), (90.0, 1.0)])
+def test_pinball_of_calling_100_the_quantile_nine_tenths(actual: float, loss: float) -> None:
+    # 0.9 x (110 - 100) = 9 where it fell short, 0.1 x (100 - 90) = 1 where it was too much
+    assert pinball(LEVEL, 100.0, actual) == pytest.approx(loss)
+
+
+@pytest.mark.parametrize(
+    ("loss", "expected"),
+    [(0.0, 1.0), (1.0, 1.0), (1.1, 0.8), (1.25, 0.5), (1.4, 0.2), (1.5, 0.0), (99.0, 0.0)],
+)
+def test_trust_falls_linearly_from_one_to_one_and_a_half_times_the_naive_loss(loss: float, expected: float) -> None:
+    record = TrackRecord(settled=10, loss=loss, loss_persistence=1.0, loss_seasonal=3.0)
+    assert trust(record) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("settled", "expected"), [(0, 1.0), (5.9, 1.0), (6.0, 0.0)])
+def test_trust_is_whole_until_enough_is_settled(settled: float, expected: float) -> None:
+    assert trust(TrackRecord(settled=settled, loss=9, loss_persistence=1, loss_seasonal=1)) == expected
+
+
+@pytest.mark.parametrize(("loss", "expected"), [(0.0, 1.0), (0.1, 0.0)])
+def test_trust_beside_a_perfect_naive(loss: float, expected: float) -> None:
+    assert trust(TrackRecord(settled=10, loss=loss)) == expected
+
+
+@given(loss=st.floats(0, 1e6), naive=st.floats(1e-3, 1e6))
+def test_trust_is_a_share(loss: float, naive: float) -> None:
+    assert 0.0 <= trust(TrackRecord(settled=10, loss=loss, loss_persistence=naive, loss_seasonal=naive)) <= 1.0
+
+
+def test_trust_is_lost_by_a_bad_forecast_and_won_back_by_a_good_one() -> None:
+    loads = _noise(3 * DAY)
+    records = _lived(loads, lambda t: 300.0 if t < DAY else 113.0)  # the 0.9 quantile of N(100, 10) is 112.8
+    assert (trust(records[DAY - 1]), trust(records[-1])) == (0.0, 1.0)
+
+
+def test_trust_moves_in_small_steps() -> None:
+    records = _lived(_noise(3 * DAY), lambda t: 130.0 if t < DAY else 113.0)
+    weights = np.array([trust(record) for record in records[30:]])
+    assert np.abs(np.diff(weights)).max() < 0.35
+
+
+@pytest.mark.parametrize("upper", [100.0, 105.0, 140.0])
+def test_correction_brings_any_constant_forecast_to_its_coverage(upper: float) -> None:
+    loads = _noise(3000, scale=5.0)
+    records = _lived(loads, lambda _: upper)
+    held = [loads[t + 1] <= corrected(records[t - 1], upper) for t in range(1000, len(loads) - 1)]
+    assert np.mean(held) == pytest.approx(LEVEL, abs=0.03)
+
+
+def test_correction_stays_within_its_bounds() -> None:
+    records = _lived([1000.0] * 400, lambda _: 1.0)
+    assert records[-1].correction == 1.0
+
+
+def test_coverage_is_unknown_until_enough_is_settled() -> None:
+    assert coverage(TrackRecord(settled=5.0, covered=5.0)) is None
+
+
+def test_coverage_is_the_share_of_late_forecasts_that_held() -> None:
+    assert coverage(TrackRecord(settled=8.0, covered=6.0)) == 0.75
+
+
+def test_without_a_forecast_nothing_is_learnt() -> None:
+    assert updated(UNTRIED, series([1.0]), None, LEVEL, STEP) is UNTRIED
+
+
+def test_the_same_forecast_is_taken_in_once() -> None:
+    once = updated(UNTRIED, series([1.0]), forecast(5.0), LEVEL, STEP)
+    assert updated(once, series([1.0]), forecast(5.0), LEVEL, STEP) == once
+
+
+@pytest.mark.parametrize(
+    ("lead", "ahead", "upper"),
+    [
+        (timedelta(0), 1, 5.0),
+        (STEP, 1, 5.0),
+        (STEP + timedelta(seconds=15), 2, 6.0),
+        (9 * STEP, 3, 7.0),  # no further than the horizon
+    ],
+)
+def test_what_waits_for_the_truth_by_lead(lead: timedelta, ahead: int, upper: float) -> None:
+    (pending,) = updated(UNTRIED, series([1.0]), forecast(5, 6, 7), LEVEL, lead).pending
+    assert (pending.time, pending.upper) == (NOW + ahead * STEP, upper)
+
+
+def test_pending_is_bounded_where_the_lead_spans_many_steps() -> None:
+    record = UNTRIED
+    for t in range(100):
+        now = NOW + t * STEP
+        record = updated(record, series([1.0], end=now), forecast(*[5.0] * 72, origin=now), LEVEL, 72 * STEP)
+    assert len(record.pending) == MAX_PENDING
+
+
+def test_a_step_that_was_never_recorded_settles_nothing() -> None:
+    waiting = updated(UNTRIED, series([1.0]), forecast(5.0), LEVEL, STEP)
+    after = updated(waiting, series([1.0, math.nan], end=NOW + STEP), forecast(5.0), LEVEL, STEP)
+    assert (after.settled, after.pending) == (0.0, ())
+
+
+def test_a_naive_forecast_that_had_nothing_to_say_draws() -> None:
+    records = _lived(_noise(20), lambda _: 113.0)  # no season is held yet
+    assert records[-1].loss_seasonal == pytest.approx(records[-1].loss)

@@ -1,0 +1,102 @@
+"""Which load counts: every way of not knowing it, and what a forecast may add."""
+
+from __future__ import annotations
+
+import math
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from controller.core.demand import DemandSource, assess
+from controller.core.forecast import Forecast
+from controller.core.memory import TrackRecord
+from controller.core.series import Sample
+from tests.builders import NOW, STEP, forecast, policy, seconds
+
+UNTRIED = TrackRecord()
+LOADS = st.floats(0, 1e9)
+
+
+def _sample(value: float, age: float = 0) -> Sample:
+    return Sample(time=NOW - seconds(age), value=value)
+
+
+@pytest.mark.parametrize(
+    ("latest", "value"),
+    [
+        (None, None),
+        (_sample(math.nan), None),
+        (_sample(math.inf), None),
+        (_sample(-1.0), None),
+        (_sample(5.0, age=150.1), None),  # max_age is max(4 x 15 s, 150 s)
+        (_sample(5.0, age=150), 5.0),
+        (_sample(0.0), 0.0),  # a true zero is a load
+        (_sample(-0.0), 0.0),
+    ],
+    ids=repr,
+)
+def test_value_by_what_is_seen(latest: Sample | None, value: float | None) -> None:
+    assert assess(NOW, latest, None, policy(), UNTRIED).value == value
+
+
+def test_a_long_interval_makes_older_samples_usable() -> None:
+    assert assess(NOW, _sample(5.0, age=240), None, policy(interval=seconds(60)), UNTRIED).value == 5.0
+
+
+@pytest.mark.parametrize("latest", [None, _sample(math.nan), _sample(5.0, age=1000)], ids=repr)
+def test_a_forecast_does_not_stand_in_for_what_is_missing(latest: Sample | None) -> None:
+    assert assess(NOW, latest, forecast(99), policy(), UNTRIED).source is DemandSource.MISSING
+
+
+@pytest.mark.parametrize(
+    ("upper", "value", "source"),
+    [(80.0, 80.0, DemandSource.FORECAST), (50.0, 50.0, DemandSource.SEEN), (20.0, 50.0, DemandSource.SEEN)],
+)
+def test_the_larger_of_50_seen_and_the_forecast_counts(upper: float, value: float, source: DemandSource) -> None:
+    demand = assess(NOW, _sample(50.0), forecast(upper, upper), policy(), UNTRIED)
+    assert (demand.value, demand.source) == (value, source)
+
+
+@pytest.mark.parametrize(
+    ("lead", "expected"),
+    [
+        (timedelta(0), 10.0),  # (now, now + 15 s]: the first step only
+        (STEP - seconds(15), 10.0),  # up to the end of the first step, exactly
+        (STEP, 20.0),  # 15 s into the second
+        (2 * STEP, 30.0),
+        (10 * STEP, 30.0),  # beyond the horizon: what there is
+    ],
+)
+def test_the_peak_is_looked_for_until_the_lead_and_one_interval(lead: timedelta, expected: float) -> None:
+    demand = assess(NOW, _sample(0.0), forecast(10, 20, 30), policy(lead=lead), UNTRIED)
+    assert demand.forecast == expected
+
+
+def test_a_forecast_that_has_run_out_says_nothing() -> None:
+    assert assess(NOW, _sample(5.0), forecast(99, origin=NOW - STEP), policy(), UNTRIED).forecast is None
+
+
+@pytest.mark.parametrize(
+    ("loss", "value"),
+    [(1.0, 90.0), (1.25, 70.0), (1.5, 50.0), (9.0, 50.0)],  # 50 + weight x (90 - 50), weight 1, 0.5, 0, 0
+)
+def test_the_forecast_fades_with_its_loss_against_the_naive(loss: float, value: float) -> None:
+    losing = TrackRecord(settled=10, loss=loss, loss_persistence=1.0, loss_seasonal=2.0)
+    assert assess(NOW, _sample(50.0), forecast(90), policy(), losing).value == pytest.approx(value)
+
+
+@given(seen=LOADS, upper=LOADS, loss=LOADS, naive=LOADS, correction=st.floats(-0.5, 1.0))
+def test_no_forecast_ever_takes_away_from_what_is_seen(
+    seen: float, upper: float, loss: float, naive: float, correction: float
+) -> None:
+    record = TrackRecord(settled=99, loss=loss, loss_persistence=naive, loss_seasonal=naive, correction=correction)
+    value = assess(NOW, _sample(seen), forecast(upper), policy(), record).value
+    assert value is not None
+    assert value >= seen
+
+
+def test_a_forecast_of_nan_is_none() -> None:
+    broken: Forecast = forecast(math.nan)
+    assert assess(NOW, _sample(5.0), broken, policy(), UNTRIED).value == 5.0

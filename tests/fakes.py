@@ -1,0 +1,162 @@
+"""What stands in for the world in tests? One fake for each port of `controller.ports`, plus a recorder of their order.
+
+Fakes hold data and fail on demand; they never compute what the product should.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from controller.core.card import Card
+from controller.core.forecast import Forecast
+from controller.core.series import Observation
+from controller.outcome import Outcome, Stage
+from controller.ports import ForecastRequest, MetricError, MetricRequest, ModelError, StatusError, TargetState
+from controller.registry import Scaler
+from controller.spec import ModelRef, TargetRef
+from tests.builders import card, forecast
+
+DIGEST = "ab" * 32
+
+
+@dataclass(kw_only=True)
+class FakeSource:
+    """Answers by query; what it has no answer for is `answer`. An exception as `answer` is raised for the batch."""
+
+    answer: Observation | MetricError | Exception
+    by_query: dict[str, Observation | MetricError] = field(default_factory=dict)
+    batches: list[list[MetricRequest]] = field(default_factory=list)
+    calls: list[str] = field(default_factory=list)
+
+    async def observe(self, requests: Sequence[MetricRequest], now: datetime) -> list[Observation | MetricError]:
+        self.batches.append(list(requests))
+        self.calls.append("observe")
+        if isinstance(self.answer, Exception) and not isinstance(self.answer, MetricError):
+            raise self.answer
+        return [self.by_query.get(request.metric.query, self.answer) for request in requests]
+
+
+@dataclass(kw_only=True)
+class FakeModels:
+    """One card for all; `answer` is the forecast or its error, the peak at the history's end by default."""
+
+    model: Card | Exception = field(default_factory=card)
+    digest: str = DIGEST
+    answer: Callable[[ForecastRequest], Forecast | ModelError] = lambda request: forecast(
+        0.0, origin=request.history.end
+    )
+    batches: list[list[ForecastRequest]] = field(default_factory=list)
+    calls: list[str] = field(default_factory=list)
+
+    def card(self, model: ModelRef) -> tuple[Card, str]:
+        self.calls.append("card")
+        if isinstance(self.model, Exception):
+            raise self.model
+        return self.model, self.digest
+
+    def forecast(self, requests: Sequence[ForecastRequest]) -> list[Forecast | ModelError]:
+        self.batches.append(list(requests))
+        self.calls.append("forecast")
+        return [self.answer(request) for request in requests]
+
+
+@dataclass(kw_only=True)
+class FakeTarget:
+    """Sizes by target name, 1 where none was set; the errors are raised while they are there."""
+
+    sizes: dict[str, int] = field(default_factory=dict)
+    read_error: Exception | None = None
+    write_error: Exception | None = None
+    failing: str | None = None
+    written: list[tuple[str, int]] = field(default_factory=list)
+    calls: list[str] = field(default_factory=list)
+
+    async def read(self, namespace: str, ref: TargetRef) -> TargetState:
+        self.calls.append("read")
+        self._fail(ref, self.read_error)
+        return TargetState(replicas=self.sizes.get(ref.name, 1), ready=None, resource_version="7")
+
+    async def write(self, namespace: str, ref: TargetRef, state: TargetState, replicas: int) -> None:
+        self.calls.append("write")
+        self._fail(ref, self.write_error)
+        self.sizes[ref.name] = replicas
+        self.written.append((ref.name, replicas))
+
+    def _fail(self, ref: TargetRef, error: Exception | None) -> None:
+        """`failing` names the only target with errors; None means all of them."""
+        if error is not None and self.failing in {None, ref.name}:
+            raise error
+
+
+@dataclass(kw_only=True)
+class FakeOwners:
+    """Other autoscalers by target name."""
+
+    owners: dict[str, str] = field(default_factory=dict)
+    error: Exception | None = None
+    calls: list[str] = field(default_factory=list)
+
+    async def owner(self, namespace: str, ref: TargetRef, now: datetime) -> str | None:
+        self.calls.append("owner")
+        if self.error is not None:
+            raise self.error
+        return self.owners.get(ref.name)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """One event as it was emitted."""
+
+    type: str
+    reason: str
+    note: str
+    uid: str
+
+
+@dataclass(kw_only=True)
+class FakeStatusWriter:
+    """Keeps the statuses by uid as the API server would; `error` is raised while it is there."""
+
+    statuses: dict[str, dict[str, Any]] = field(default_factory=dict)
+    patches: list[Mapping[str, Any]] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    error: StatusError | None = None
+    event_error: StatusError | None = None
+
+    async def patch_status(self, namespace: str, name: str, uid: str, status: Mapping[str, Any]) -> None:
+        if self.error is not None:
+            raise self.error
+        self.patches.append(status)
+        patched = self.statuses.get(uid, {}) | dict(status)
+        self.statuses[uid] = {key: value for key, value in patched.items() if value is not None}
+
+    async def emit(
+        self, namespace: str, name: str, uid: str, *, type_: str, reason: str, note: str, now: datetime
+    ) -> None:
+        if self.event_error is not None:
+            raise self.event_error
+        self.events.append(Event(type=type_, reason=reason, note=note, uid=uid))
+
+
+@dataclass(kw_only=True)
+class FakeReporter:
+    """Keeps the last outcome of each scaler by name, and how many there were."""
+
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+    reported: list[str] = field(default_factory=list)
+    timed: list[Stage] = field(default_factory=list)
+    calls: list[str] = field(default_factory=list)
+    error: Exception | None = None
+
+    async def report(self, scaler: Scaler, outcome: Outcome) -> None:
+        self.calls.append("report")
+        if self.error is not None:
+            raise self.error
+        self.outcomes[scaler.name] = outcome
+        self.reported.append(scaler.name)
+
+    def took(self, stage: Stage, seconds: float) -> None:
+        self.timed.append(stage)

@@ -64,19 +64,19 @@ class Fleet:
 
 
 def replay(
-    load: Series,
+    metric: Series,
     policy: Policy,
     *,
     startup: timedelta,
     initial: int,
     forecast: Callable[[datetime], Forecast | None] = lambda _: None,
 ) -> Capacity:
-    """Decide at the beginning of every step of `load`, having seen the steps before. A NaN step is a missing metric."""
+    """Decide at the beginning of every step, having seen the steps of `metric` before it; NaN is a missing metric."""
     fleet, memory = Fleet(initial, startup), Memory()
-    ready, desired = np.empty((2, len(load)), dtype=np.int64)
-    for index in range(len(load)):
-        now = load.start + index * load.step
-        decision, memory = decide(now, _seen(load, index), forecast(now), len(fleet), policy, memory)
+    ready, desired = np.empty((2, len(metric)), dtype=np.int64)
+    for index in range(len(metric)):
+        now = metric.start + index * metric.step
+        decision, memory = decide(now, _seen(metric, index), forecast(now), len(fleet), policy, memory)
         fleet.resize(now, decision.replicas)
         ready[index], desired[index] = fleet.ready(now), len(fleet)
     return Capacity(ready=ready, desired=desired)
@@ -103,22 +103,24 @@ def reactive(policy: Policy) -> Policy:
     return replace(policy, interval=timedelta(seconds=15), lead_time=timedelta(0), fallback=hold)
 
 
-def at_equal_cost(load: Series, policy: Policy, *, startup: timedelta, initial: int, replica_hours: float) -> Capacity:
+def at_equal_cost(
+    metric: Series, policy: Policy, *, startup: timedelta, initial: int, replica_hours: float
+) -> Capacity:
     """The reactive policy with the utilisation at which it spends `replica_hours`, found by bisection."""
     low, high = 0.05, 1.0
-    capacity = replay(load, policy, startup=startup, initial=initial)
+    capacity = replay(metric, policy, startup=startup, initial=initial)
     for _ in range(SWEEP_STEPS):
         middle = (low + high) / 2.0
         tried = replace(policy, target_per_replica=policy.target_per_replica * middle)
-        capacity = replay(load, tried, startup=startup, initial=initial)
-        spent = float(capacity.desired.sum() * (load.step / timedelta(hours=1)))
+        capacity = replay(metric, tried, startup=startup, initial=initial)
+        spent = float(capacity.desired.sum() * (metric.step / timedelta(hours=1)))
         low, high = (middle, high) if spent > replica_hours else (low, middle)
     return capacity
 
 
-def _seen(load: Series, index: int) -> Observation:
+def _seen(metric: Series, index: int) -> Observation:
     """What was known at the beginning of step `index`: the step before, if it was recorded."""
-    now = load.start + index * load.step
-    value = float(load.values[index - 1]) if index else float("nan")
+    now = metric.start + index * metric.step
+    value = float(metric.values[index - 1]) if index else float("nan")
     latest = Sample(time=now, value=value) if np.isfinite(value) else None
-    return Observation(history=load.until(now), latest=latest)
+    return Observation(history=metric.until(now), latest=latest)

@@ -24,8 +24,15 @@ _Key = tuple[str, str, str, str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Snapshot:
+    """Who owned what at `taken`, or why that is not known."""
+
     taken: datetime
     owners: Mapping[_Key, str]
+    error: TargetError | None = None
+
+    def serves(self, now: datetime, max_age: timedelta) -> bool:
+        """Whether it need not be taken again; a failure holds for all who ask at the same moment."""
+        return self.taken == now if self.error else timedelta(0) <= now - self.taken < max_age
 
 
 class AutoscalerOwners:
@@ -42,20 +49,26 @@ class AutoscalerOwners:
     async def owner(self, namespace: str, ref: TargetRef, now: datetime) -> str | None:
         """The autoscaler in words, or None. Raises TargetError when it cannot be known."""
         async with self._listing:
-            if self._snapshot is None or not timedelta(0) <= now - self._snapshot.taken < self._max_age:
-                self._snapshot = await self._listed(now)
-        return self._snapshot.owners.get((namespace, _group(ref.api_version), ref.kind, ref.name))
+            if self._snapshot is None or not self._snapshot.serves(now, self._max_age):
+                self._snapshot = await self._taken(now)
+            snapshot = self._snapshot
+        if snapshot.error:
+            raise TargetError(snapshot.error.reason, str(snapshot.error))
+        return snapshot.owners.get((namespace, _group(ref.api_version), ref.kind, ref.name))
 
-    async def _listed(self, now: datetime) -> _Snapshot:
+    async def _taken(self, now: datetime) -> _Snapshot:
         try:
             found = [one for path in self._paths for one in (await self._api.list_all(path)).items]
-        except (ForbiddenError, UnauthorizedError) as error:
-            message = f"cannot see whether another autoscaler owns the target; grant list by RBAC: {error}"
-            raise TargetError(TargetReason.FORBIDDEN, message) from error
         except ApiError as error:
-            message = f"cannot see whether another autoscaler owns the target: {error}"
-            raise TargetError(TargetReason.UNAVAILABLE, message) from error
+            return _Snapshot(taken=now, owners={}, error=_unknown(error))
         return _Snapshot(taken=now, owners={_key(autoscaler): _words(autoscaler) for autoscaler in found})
+
+
+def _unknown(error: ApiError) -> TargetError:
+    what = "cannot see whether another autoscaler owns the target"
+    if isinstance(error, ForbiddenError | UnauthorizedError):
+        return TargetError(TargetReason.FORBIDDEN, f"{what}; grant list on horizontalpodautoscalers by RBAC: {error}")
+    return TargetError(TargetReason.UNAVAILABLE, f"{what}: {error}")
 
 
 def _key(autoscaler: Json) -> _Key:

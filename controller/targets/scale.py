@@ -37,12 +37,20 @@ DOUBT_SECONDS = 15.0
 """Discovery younger than this is believed even when something was not found: many missing targets ask once."""
 
 
+FAILURE_SECONDS = 1.0
+"""So long a failed discovery holds for all who wait for it, who would otherwise fail one after the other."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Kinds:
-    """What one group and version serves. `plurals`: by kind, only those with `/scale`. `asked`: loop time, seconds."""
+    """What one group and version serves. `plurals`: by kind, only those with `/scale`. `answered`: loop time, seconds.
+
+    `problem`: why it could not be learned.
+    """
 
     plurals: Mapping[str, str]
-    asked: float
+    answered: float
+    problem: str | None = None
 
 
 class ScaleTarget:
@@ -93,27 +101,31 @@ class ScaleTarget:
 
     async def _discovered(self, api_version: str) -> _Kinds:
         async with self._discovering[api_version]:
-            now = asyncio.get_running_loop().time()
             known = self._kinds.get(api_version)
-            if known is None or known.asked + self._discovery_seconds < now:
-                known = _Kinds(plurals=await self._ask(api_version), asked=now)
-                self._kinds[api_version] = known
-            return known
+            if known is None or self._is_old(known):
+                known = self._kinds[api_version] = await self._ask(api_version)
+        if known.problem:
+            raise TargetError(TargetReason.UNAVAILABLE, known.problem)
+        return known
+
+    def _is_old(self, known: _Kinds) -> bool:
+        return _loop_time() - known.answered > (FAILURE_SECONDS if known.problem else self._discovery_seconds)
 
     def _doubt(self, api_version: str) -> None:
         """Have the next call ask again: a kind may have come or gone since."""
         known = self._kinds.get(api_version)
-        if known and known.asked + self._doubt_seconds < asyncio.get_running_loop().time():
+        if known and _loop_time() - known.answered > self._doubt_seconds:
             del self._kinds[api_version]
 
-    async def _ask(self, api_version: str) -> dict[str, str]:
+    async def _ask(self, api_version: str) -> _Kinds:
         try:
-            return _scalable(await self._api.get(_root(api_version)))
+            plurals = _scalable(await self._api.get(_root(api_version)))
         except NotFoundError:
-            return {}
+            plurals = {}
         except ApiError as error:
-            message = f"cannot learn which kinds {api_version} has: {error}"
-            raise TargetError(TargetReason.UNAVAILABLE, message) from error
+            problem = f"cannot learn which kinds {api_version} has: {error}"
+            return _Kinds(plurals={}, answered=_loop_time(), problem=problem)
+        return _Kinds(plurals=plurals, answered=_loop_time())
 
     def _fail(self, namespace: str, ref: TargetRef, verb: str, error: ApiError) -> NoReturn:
         """Translate `error`; a 404 may also mean that the kind itself has gone."""
@@ -130,6 +142,10 @@ class ScaleTarget:
             case _:
                 reason, message = TargetReason.UNAVAILABLE, f"{target}: cannot {verb} its scale: {error}"
         raise TargetError(reason, message) from error
+
+
+def _loop_time() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def _root(api_version: str) -> str:

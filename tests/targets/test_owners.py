@@ -1,0 +1,105 @@
+"""Is another autoscaler on the target found, and named so that a user finds it too?"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from controller.kubernetes_api import KubernetesApi
+from controller.ports import TargetError, TargetReason
+from controller.spec import TargetRef
+from controller.targets.owners import AutoscalerOwners
+from tests.servers.kubernetes import FakeApiServer, status
+
+NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
+PATH = "/apis/autoscaling/v2/horizontalpodautoscalers"
+API = TargetRef(api_version="apps/v1", kind="Deployment", name="api")
+
+
+def autoscaler(name: str, *, target: str = "api", namespace: str = "web", **labels: str) -> dict[str, Any]:
+    reference = {"apiVersion": "apps/v1", "kind": "Deployment", "name": target}
+    metadata = {"name": name, "namespace": namespace, "labels": labels or None}
+    return {"metadata": metadata, "spec": {"scaleTargetRef": reference}}
+
+
+@pytest.fixture
+def owners(api: KubernetesApi, server: FakeApiServer) -> AutoscalerOwners:
+    server.lists[PATH] = [autoscaler("hpa")]
+    return AutoscalerOwners(api)
+
+
+async def test_the_owner_is_named(owners: AutoscalerOwners) -> None:
+    assert await owners.owner("web", API, NOW) == 'HorizontalPodAutoscaler "hpa"'
+
+
+async def test_keda_is_named_by_what_its_user_wrote(owners: AutoscalerOwners, server: FakeApiServer) -> None:
+    server.lists[PATH] = [autoscaler("keda-hpa-api", **{"scaledobject.keda.sh/name": "queue"})]
+    expected = 'KEDA\'s ScaledObject "queue" (through HorizontalPodAutoscaler "keda-hpa-api")'
+    assert await owners.owner("web", API, NOW) == expected
+
+
+@pytest.mark.parametrize(
+    ("namespace", "api_version", "kind", "name", "is_owned"),
+    [
+        pytest.param("web", "apps/v1", "Deployment", "api", True, id="the same"),
+        pytest.param("web", "apps/v1beta2", "Deployment", "api", True, id="another version of it"),
+        pytest.param("shop", "apps/v1", "Deployment", "api", False, id="another namespace"),
+        pytest.param("web", "extensions/v1", "Deployment", "api", False, id="another group"),
+        pytest.param("web", "v1", "Deployment", "api", False, id="the core group"),
+        pytest.param("web", "apps/v1", "StatefulSet", "api", False, id="another kind"),
+        pytest.param("web", "apps/v1", "Deployment", "other", False, id="another name"),
+    ],
+)
+async def test_what_counts_as_the_same_target(
+    owners: AutoscalerOwners, namespace: str, api_version: str, kind: str, name: str, is_owned: bool
+) -> None:
+    owner = await owners.owner(namespace, TargetRef(api_version=api_version, kind=kind, name=name), NOW)
+    assert (owner is not None) is is_owned
+
+
+@pytest.mark.parametrize(("seconds", "lists"), [(0, 1), (29, 1), (30, 2), (-1, 2)])
+async def test_the_list_is_read_every_half_minute(
+    owners: AutoscalerOwners, server: FakeApiServer, seconds: int, lists: int
+) -> None:
+    await asyncio.gather(*(owners.owner("web", API, NOW) for _ in range(10)))
+    await owners.owner("web", API, NOW + timedelta(seconds=seconds))
+    assert len(server.of("GET", PATH)) == lists
+
+
+async def test_some_namespaces_may_be_enough(api: KubernetesApi, server: FakeApiServer) -> None:
+    for namespace in ("web", "shop"):
+        path = f"/apis/autoscaling/v2/namespaces/{namespace}/horizontalpodautoscalers"
+        server.lists[path] = [autoscaler("hpa", namespace=namespace)]
+    owners = AutoscalerOwners(api, namespaces=["web", "shop"])
+    assert [await owners.owner(namespace, API, NOW) is not None for namespace in ("web", "shop", "else")] == [
+        True,
+        True,
+        False,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [(401, TargetReason.FORBIDDEN), (403, TargetReason.FORBIDDEN), (500, TargetReason.UNAVAILABLE)],
+)
+async def test_not_knowing_is_an_error(
+    owners: AutoscalerOwners, server: FakeApiServer, code: int, reason: TargetReason
+) -> None:
+    server.raw["GET", PATH] = lambda: status(code, "no")
+    with pytest.raises(TargetError, match="whether another autoscaler owns the target") as caught:
+        await owners.owner("web", API, NOW)
+    assert caught.value.reason == reason
+
+
+@pytest.mark.parametrize(("seconds", "lists"), [(0, 1), (1, 2)])
+async def test_a_failed_list_is_not_tried_again_for_the_same_moment(
+    owners: AutoscalerOwners, server: FakeApiServer, seconds: int, lists: int
+) -> None:
+    server.raw["GET", PATH] = lambda: status(500, "no")
+    for now in (NOW, NOW + timedelta(seconds=seconds)):
+        with pytest.raises(TargetError):
+            await owners.owner("web", API, now)
+    assert len(server.of("GET", PATH)) == lists

@@ -1,0 +1,63 @@
+"""What the controller writes into `.status` is what the CRD allows: nothing unknown, nothing of another type."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+import jsonschema
+import pytest
+
+from controller.conditions import conditions
+from controller.core.decide import decide
+from controller.core.forecast import Forecast
+from controller.core.series import Observation
+from controller.outcome import LoadedModel, Outcome, Problem, Stage
+from controller.status import status
+from tests.builders import FRESH, NOW, card, forecast, pods, policy, rules, scaler, seen, unseen
+from tests.contracts.specs import merged, resource_schema, strict
+
+SCHEMA = strict(resource_schema()["properties"]["status"])
+LONG_FORECAST = forecast(*range(100, 172))
+SLOW = policy(up=rules(pods(1)), down=rules(pods(1), window=300), high=8)
+
+
+def written(observation: Observation | None, expected: Forecast | None, problems: Sequence[Problem] = ()) -> Any:
+    """The status after one tick as the API server stores it: a merge patch without its nulls, through JSON."""
+    decision, memory = decide(NOW, observation, expected, 3, SLOW, FRESH)
+    model = None if expected is None else LoadedModel(card=card(), digest="ab" * 32)
+    outcome = Outcome(
+        time=NOW,
+        problems=tuple(problems),
+        model=model,
+        forecast=expected,
+        decision=decision,
+        is_written=decision.replicas != 3,
+        memory=memory,
+    )
+    fields = status(scaler(), outcome, conditions(scaler(), outcome, ()))
+    return merged({}, json.loads(json.dumps(fields, allow_nan=False)))
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        pytest.param(written(seen(70.0), LONG_FORECAST), id="scaled-by-forecast"),
+        pytest.param(written(seen(0.0), None), id="seen-only"),
+        pytest.param(written(unseen(), LONG_FORECAST), id="nothing-seen"),
+        pytest.param(written(None, None), id="nothing-known"),
+        pytest.param(written(seen(30.0, at=NOW - timedelta(hours=2)), None), id="stale"),
+        pytest.param(
+            written(seen(30.0), None, [Problem(stage=Stage.FORECAST, reason="ModelMissing", message="no such file")]),
+            id="model-missing",
+        ),
+    ],
+)
+def test_the_status_fits_the_schema(fields: dict[str, Any]) -> None:
+    jsonschema.validate(fields, SCHEMA)
+
+
+def test_no_field_of_the_schema_is_never_written() -> None:
+    assert set(SCHEMA["properties"]) == set(written(seen(70.0), LONG_FORECAST))

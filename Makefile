@@ -2,6 +2,8 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 READY := .venv/.ready
+COMPILE := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
+  --no-emit-index-url --quiet --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
 .PHONY: help setup toolchain demo test check e2e bench manifests models lock clean
@@ -47,8 +49,8 @@ models: setup ## Make the shipped models anew
 	@$(BIN)/predictive-scaler-train shipped --out models
 
 lock: setup ## Resolve the dependencies anew
-	@$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \
-	  --no-emit-index-url --upgrade --quiet --custom-compile-command "make lock" -o requirements.lock
+	@$(COMPILE) --all-extras --upgrade -o requirements.lock
+	@$(COMPILE) --constraint requirements.lock -o requirements-controller.lock
 
 clean: ## Remove what the commands above made in this folder
 	@rm -rf .venv out dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

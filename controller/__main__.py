@@ -46,7 +46,8 @@ def main() -> None:
         _configure_logging(settings)
         asyncio.run(_run(settings))
     except (SettingsError, ConfigurationError) as error:
-        sys.exit(f"predictive-scaler-controller: {error}")
+        sys.stderr.write(f"predictive-scaler-controller: {error}\n")
+        sys.exit(2)
 
 
 async def _run(settings: Settings) -> None:

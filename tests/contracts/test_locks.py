@@ -1,0 +1,33 @@
+"""The two lock files agree, hold hashes, and name no addresses."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+LOCKS = ("requirements.lock", "requirements-controller.lock")
+
+
+def pins(lock: str) -> set[str]:
+    return set(re.findall(r"^[a-z0-9._-]+==\S+", (ROOT / lock).read_text(), re.MULTILINE))
+
+
+def test_the_image_gets_what_was_tested() -> None:
+    assert pins("requirements-controller.lock") <= pins("requirements.lock")
+
+
+def test_the_image_gets_no_training_library() -> None:
+    names = {pin.split("==")[0] for pin in pins("requirements-controller.lock")}
+    assert not names & {"lightgbm", "onnx", "pandas", "matplotlib", "scipy"}
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_a_lock_names_no_address(lock: str) -> None:
+    assert "://" not in (ROOT / lock).read_text()
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_every_pin_has_a_hash(lock: str) -> None:
+    entries = re.split(r"^(?=[a-z0-9])", (ROOT / lock).read_text(), flags=re.MULTILINE)[1:]
+    assert [entry.splitlines()[0] for entry in entries if "--hash=sha256:" not in entry] == []

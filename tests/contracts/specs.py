@@ -21,6 +21,11 @@ SMALLEST: dict[str, Any] = {
 }
 
 
+def documents(text: str) -> list[Any]:
+    """The documents of a YAML text; libyaml reads the CRD ten times as fast as Python does."""
+    return list(yaml.load_all(text, Loader=yaml.CSafeLoader))
+
+
 def merged(base: Any, patch: Any) -> Any:
     """`base` with a JSON merge patch applied: null removes, objects merge, all else replaces."""
     if not isinstance(patch, dict):
@@ -32,21 +37,21 @@ def merged(base: Any, patch: Any) -> Any:
 
 def table(name: str) -> list[dict[str, Any]]:
     """The cases of refused.yaml or accepted.yaml, each with its whole spec."""
-    cases: list[dict[str, Any]] = yaml.safe_load((HERE / name).read_text())
+    (cases,) = documents((HERE / name).read_text())
     return [case | {"spec": merged(SMALLEST, case["spec"])} for case in cases]
 
 
 def full_specs() -> list[dict[str, Any]]:
     """Specs that together use every field."""
-    specs: list[dict[str, Any]] = yaml.safe_load((HERE / "full.yaml").read_text())
-    return specs
+    (specs,) = documents((HERE / "full.yaml").read_text())
+    return list(specs)
 
 
 @cache
 def crd() -> dict[str, Any]:
     """The CRD as it is shipped; not to be changed."""
-    document: dict[str, Any] = yaml.safe_load(CRD_FILE.read_text())
-    return document
+    (document,) = documents(CRD_FILE.read_text())
+    return dict(document)
 
 
 def resource_schema() -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from itertools import pairwise
@@ -10,13 +11,12 @@ from typing import Any
 
 import jsonschema
 import pytest
-import yaml
 
 from controller.settings import Settings
 from controller.spec import GROUP, KIND, PLURAL, VERSION, parse
 from manifests import install, reference
 from sandbox.binaries import Search
-from tests.contracts.specs import EXAMPLES, crd, resource_schema, strict
+from tests.contracts.specs import EXAMPLES, crd, documents, resource_schema, strict
 
 VALUES = (install.CHART / "values.yaml").read_text()
 ALL_VALUES_SET = (
@@ -49,11 +49,11 @@ def helm() -> Path:
 @pytest.fixture(scope="session")
 def installed() -> list[Object]:
     """The objects of manifests/install.yaml."""
-    return list(yaml.safe_load_all(install.FILE.read_text()))
+    return documents(install.FILE.read_text())
 
 
 def rendered(helm: Path, *settings: str) -> list[Object]:
-    return list(yaml.safe_load_all(install.render(helm, *settings)))
+    return documents(install.render(helm, *settings))
 
 
 def only(objects: list[Object], kind: str) -> Object:
@@ -91,7 +91,7 @@ def test_helm_finds_nothing_to_complain_about(helm: Path) -> None:
 
 @pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.stem)
 def test_examples_are_good(file: Path) -> None:
-    for example in yaml.safe_load_all(file.read_text()):
+    for example in documents(file.read_text()):
         if example["kind"] == KIND:
             jsonschema.validate(example["spec"], strict(resource_schema()["properties"]["spec"]))
             parse(example["spec"])
@@ -99,7 +99,7 @@ def test_examples_are_good(file: Path) -> None:
 
 @pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.stem)
 def test_examples_hold_a_scaler_each(file: Path) -> None:
-    assert [example["kind"] for example in yaml.safe_load_all(file.read_text())].count(KIND) == 1
+    assert [example["kind"] for example in documents(file.read_text())].count(KIND) == 1
 
 
 def test_the_controller_may_do_this_and_no_more(installed: list[Object]) -> None:
@@ -154,8 +154,8 @@ def test_values_that_cannot_be_meant_are_refused(helm: Path, setting: str) -> No
 
 
 def test_every_value_has_a_schema() -> None:
-    properties = yaml.safe_load((install.CHART / "values.schema.json").read_text())["properties"]
-    assert set(properties) == {*yaml.safe_load(VALUES), "global"}
+    properties = json.loads((install.CHART / "values.schema.json").read_text())["properties"]
+    assert set(properties) == {*documents(VALUES)[0], "global"}
 
 
 def test_every_value_is_explained() -> None:

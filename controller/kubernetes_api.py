@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlencode
+from urllib.request import getproxies
 
 import aiohttp
 from kubernetes.aio.client.configuration import Configuration
@@ -109,7 +110,9 @@ class KubernetesApi:
 
         In a cluster the token is read again every minute. Raises ConfigurationError.
         """
-        configuration = Configuration(connection_pool_maxsize=CONNECTIONS)
+        has_proxy = bool(getproxies())  # looking for one at every request costs a thread's turn
+        session = {"trust_env": has_proxy}
+        configuration = Configuration(connection_pool_maxsize=CONNECTIONS, client_session_kwargs=session)
         try:
             reload = await _load(configuration)
         except (ConfigException, OSError) as error:

@@ -22,7 +22,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import Any, NoReturn
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
+from urllib.request import getproxies
 
 import aiohttp
 import numpy as np
@@ -36,6 +37,7 @@ from controller.sources.held import Page
 MAX_SERIES = 10
 """More are cut by the server. One is right, and a few are enough to say which there are."""
 
+_FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 _MATCHERS = r"""\{(?:[^"'`{}]|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|`[^`]*`)*\}"""
 _SELECTOR = re.compile(rf"\s*(?P<name>[a-zA-Z_:][\w:]*)?\s*(?:{_MATCHERS})?\s*", re.ASCII)
 _NOT_A_NAME = {"inf", "nan"}
@@ -158,11 +160,11 @@ class PrometheusApi:
 
     async def _post_once(self, endpoint: Endpoint, url: str, form: Mapping[str, str]) -> tuple[int, bytes]:
         credentials = endpoint.credentials
-        headers = {"Authorization": credentials.authorization} if credentials.authorization else {}
+        authorization = {"Authorization": credentials.authorization} if credentials.authorization else {}
         async with self._opened().post(
             url,
-            data=form,
-            headers=headers,
+            data=urlencode(form).encode("ascii"),  # aiohttp's own form costs half a millisecond
+            headers=_FORM | authorization,
             ssl=credentials.trust,
             server_hostname=credentials.server_name,
             allow_redirects=False,  # a redirect could carry the token elsewhere
@@ -181,8 +183,9 @@ class PrometheusApi:
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
             connector = aiohttp.TCPConnector(limit=0)  # the slots of each address are the limit
+            has_proxy = bool(getproxies())  # looking for one at every request costs a thread's turn
             self._session = aiohttp.ClientSession(
-                connector=connector, trust_env=True, headers={"User-Agent": "predictive-scaler"}
+                connector=connector, trust_env=has_proxy, headers={"User-Agent": "predictive-scaler"}
             )
         return self._session
 
@@ -286,6 +289,9 @@ _STATUSES: dict[int, tuple[MetricReason, str]] = {
 
 def _check_address(address: str) -> None:
     """Refuse what would not work, and passwords, which a message would show."""
+    if not address:
+        message = "no address to ask; set spec.metric.prometheus.address, or a default for the controller"
+        raise MetricError(MetricReason.ADDRESS_INVALID, message)
     try:
         parts = urlsplit(address)
         sound = parts.scheme in {"http", "https"} and bool(parts.hostname) and not (parts.query or parts.fragment)

@@ -163,10 +163,35 @@ async def test_an_address_that_is_none(source: PrometheusSource, address: str) -
     assert (await refused(source, request(address=address))).reason == MetricReason.ADDRESS_INVALID
 
 
+async def test_no_address_at_all(secrets: FakeSecrets) -> None:
+    source = PrometheusSource(address="", secrets=secrets)
+    assert "set spec.metric.prometheus.address" in str(await refused(source))
+    await source.close()
+
+
 async def test_a_password_in_the_address_is_refused_and_not_repeated(source: PrometheusSource) -> None:
     error = await refused(source, request(address="http://me:hunter2@127.0.0.1:1"))
     assert error.reason == MetricReason.ADDRESS_INVALID
     assert "hunter2" not in str(error)
+
+
+async def test_a_kept_connection_that_was_closed_is_no_failure(
+    prometheus: FakePrometheus, secrets: FakeSecrets
+) -> None:
+    prometheus.series["load()"] = [minutes]
+    breaks = iter([False, True])
+
+    async def handle(asked: web.Request) -> web.Response:
+        if next(breaks, False) and asked.transport:
+            asked.transport.close()
+        return await prometheus.handle(asked)
+
+    async with serve(handle) as address:
+        source = PrometheusSource(address=address, secrets=secrets)
+        observation = await observed(source)
+        await source.close()
+    assert observation.problem is None
+    assert len(prometheus.of("query_range")) == 2
 
 
 async def test_a_server_that_does_not_answer_in_time(address: str, prometheus: FakePrometheus) -> None:

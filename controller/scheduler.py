@@ -20,6 +20,8 @@ from controller.spec import ScalerSpec, SpecError
 log = logging.getLogger(__name__)
 
 PULSE_SECONDS = 0.1
+SECOND = timedelta(seconds=1)
+"""A tick's time is a whole second, like every period of a rate: milliseconds more or less must not miss one."""
 IDLE_INTERVAL = timedelta(minutes=1)  # for scalers whose spec is refused
 
 
@@ -84,18 +86,20 @@ class Scheduler:
         """A new one, a changed one, and one that has not ticked since the last multiple of its interval."""
         if scaler.uid in self._busy:
             return False
+        return self._is_new(scaler) or self._last[scaler.uid].time < floor_to_step(now, _interval(scaler))
+
+    def _is_new(self, scaler: Scaler) -> bool:
+        """Whether this generation has never ticked: then no moment was the one to tick at."""
         last = self._last.get(scaler.uid)
-        if last is None or last.generation != scaler.generation:
-            return True
-        return last.time < floor_to_step(now, _interval(scaler))
+        return last is None or last.generation != scaler.generation
 
     def _start(self, now: datetime, batch: list[Scaler]) -> None:
         for scaler in batch:
-            if scaler.uid in self._last:
+            if not self._is_new(scaler):
                 self._on_lag(now - floor_to_step(now, _interval(scaler)))
             self._last[scaler.uid] = _Last(time=now, generation=scaler.generation)
         self._busy.update(scaler.uid for scaler in batch)
-        task = asyncio.create_task(self._tick(now, batch))
+        task = asyncio.create_task(self._tick(floor_to_step(now, SECOND), batch))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

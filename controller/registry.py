@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from controller.spec import Mode, ScalerSpec, SpecError, TargetRef, parse
+from controller.spec import Mode, ScalerSpec, SpecError, parse
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -56,6 +56,7 @@ class Registry:
 
     def __init__(self) -> None:
         self._scalers: dict[str, Scaler] = {}
+        self._owners: dict[_Target, Scaler] | None = None
 
     def __len__(self) -> int:
         return len(self._scalers)
@@ -77,10 +78,12 @@ class Registry:
         held = self._scalers.get(metadata["uid"])
         if held is None or int(metadata.get("generation", 1)) > held.generation:
             self._scalers[metadata["uid"]] = read(body)
+            self._owners = None
 
     def discard(self, uid: str) -> None:
         """Forget an object."""
         self._scalers.pop(uid, None)
+        self._owners = None
 
     def uids(self) -> frozenset[str]:
         """The scalers known now, to hand to `sync` once a list that begins now has come."""
@@ -89,28 +92,40 @@ class Registry:
     def sync(self, bodies: Iterable[Mapping[str, Any]], known_before: frozenset[str]) -> list[str]:
         """Take in a complete list: a watch that had to start anew reports no deletions. Gives the uids that are gone.
 
-        Only what was known before the list began can be missing from it; what the watch brought meanwhile stays.
+        The list is as old as its beginning: what the watch brought since stays, what it took away does not come back.
         """
-        listed = list(bodies)
-        gone = sorted(known_before & set(self._scalers) - {body["metadata"]["uid"] for body in listed})
+        listed = {body["metadata"]["uid"]: body for body in bodies}
+        gone = sorted(known_before & self.uids() - listed.keys())
+        deleted_meanwhile = known_before - self.uids()
         for uid in gone:
             self.discard(uid)
-        for body in listed:
-            self.put(body)
+        for uid, body in listed.items():
+            if uid not in deleted_meanwhile:
+                self.put(body)
         return gone
 
     def rival(self, scaler: Scaler) -> Scaler | None:
         """The older scaler that scales the same target, if there is one: the first to come owns it."""
         target = _active_target(scaler)
-        rivals = [
-            other
-            for other in self._scalers.values()
-            if other.namespace == scaler.namespace and target is not None and _active_target(other) == target
-        ]
-        first = min(rivals, key=lambda one: (one.created, one.uid), default=scaler)
+        if target is None:
+            return None
+        if self._owners is None:
+            self._owners = _first_by_target(self._scalers.values())
+        first = self._owners.get(target, scaler)
         return None if first.uid == scaler.uid else first
 
 
-def _active_target(scaler: Scaler) -> TargetRef | None:
+_Target = tuple[str, str, str, str]
+"""Namespace, API group, kind, name: the version does not matter, since one object has many."""
+
+
+def _first_by_target(scalers: Iterable[Scaler]) -> dict[_Target, Scaler]:
+    newest_first = sorted(scalers, key=lambda one: (one.created, one.uid), reverse=True)
+    return {target: scaler for scaler in newest_first if (target := _active_target(scaler)) is not None}
+
+
+def _active_target(scaler: Scaler) -> _Target | None:
     spec = scaler.spec
-    return spec.target if isinstance(spec, ScalerSpec) and spec.mode is Mode.ACTIVE else None
+    if isinstance(spec, SpecError) or spec.mode is not Mode.ACTIVE:
+        return None
+    return scaler.namespace, spec.target.api_version.rpartition("/")[0], spec.target.kind, spec.target.name

@@ -25,7 +25,6 @@ from controller.status import status
 log = logging.getLogger(__name__)
 
 CHECKPOINT_INTERVALS = 4  # a status that says nothing new is written every four ticks, for its Memory and its numbers
-NOTE_LENGTH = 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,10 +87,14 @@ class Report:
         return True
 
     async def _emit(self, scaler: Scaler, now: datetime, note: _Note) -> None:
+        """An event tells people what the status keeps; one that cannot be written is not worth a second try."""
         type_, reason, text = note
-        await self._writer.emit(
-            scaler.namespace, scaler.name, scaler.uid, type_=type_, reason=reason, note=text[:NOTE_LENGTH], now=now
-        )
+        try:
+            await self._writer.emit(
+                scaler.namespace, scaler.name, scaler.uid, type_=type_, reason=reason, note=text, now=now
+            )
+        except StatusError as error:
+            log.warning("event not recorded", extra={"scaler": scaler.key, "reason": reason, "error": str(error)})
 
 
 def _essence(fields: dict[str, Any]) -> object:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -21,7 +22,7 @@ MESSAGE_LENGTH = 1024
 
 
 def status(scaler: Scaler, outcome: Outcome, conditions: Sequence[Condition]) -> dict[str, Any]:
-    """A merge patch of `.status`; None removes what is no longer true."""
+    """The keys of `.status` to set, each as a whole; None removes what is no longer true, absent ones stay."""
     fields: dict[str, Any] = {
         "observedGeneration": scaler.generation,
         "conditions": [condition.to_json(scaler.generation) for condition in conditions],
@@ -51,10 +52,8 @@ def last_decision(decision: Decision) -> dict[str, Any]:
     demand = decision.demand
     return {
         "time": timestamp(decision.time),
-        "demand": _number(demand.value),
         "source": demand.source.value,
-        "seen": _number(demand.seen),
-        "forecast": _number(demand.forecast),
+        **_known(demand=demand.value, seen=demand.seen, forecast=demand.forecast),
         "message": decision.message[:MESSAGE_LENGTH],
         "steps": [
             {"rule": step.rule, "before": step.before, "after": step.after, "why": step.why} for step in decision.steps
@@ -77,12 +76,11 @@ def _forecast(outcome: Outcome, forecast: Forecast, policy: Policy) -> dict[str,
     return {
         "origin": timestamp(forecast.origin),
         "quantile": policy.quantile,
-        "peak": None if outcome.decision is None else _number(outcome.decision.demand.forecast),
+        **_known(peak=None if outcome.decision is None else outcome.decision.demand.forecast),
         "points": [
             {
                 "time": timestamp(forecast.origin + int(step + 1) * forecast.step),
-                "median": _number(float(median[step])),
-                "upper": _number(float(upper[step])),
+                **_known(median=float(median[step]), upper=float(upper[step])),
             }
             for step in chosen[chosen < len(median)]
         ],
@@ -94,6 +92,6 @@ def timestamp(time: datetime) -> str:
     return time.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
-def _number(value: float | None) -> float | None:
-    """Six digits say all that a load can; a status is read by people."""
-    return None if value is None or not np.isfinite(value) else float(f"{value:.6g}")
+def _known(**loads: float | None) -> dict[str, float]:
+    """Those that are known, with six digits: that says all that a load can, and a status is read by people."""
+    return {name: float(f"{load:.6g}") for name, load in loads.items() if load is not None and math.isfinite(load)}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from time import perf_counter
 
@@ -17,7 +17,7 @@ import numpy as np
 
 from controller.core.decide import Decision, decide
 from controller.core.forecast import Forecast
-from controller.core.memory import Memory, MemoryFormatError
+from controller.core.memory import Memory, MemoryFormatError, TrackRecord
 from controller.core.series import Observation
 from controller.outcome import LoadedModel, Outcome, Problem, Stage
 from controller.ports import (
@@ -42,14 +42,22 @@ log = logging.getLogger(__name__)
 STEP_WITHOUT_MODEL = timedelta(minutes=5)
 
 
+_Question = tuple[datetime, int, str]
+"""The end of a history, how many of its steps were recorded, and the model's digest: what a forecast depends on."""
+
+
 @dataclass(slots=True, kw_only=True)
 class _Held:
-    """What the cycle keeps of a scaler between ticks. Only `memory` survives a restart, through the status."""
+    """What the cycle keeps of a scaler between ticks. Only `memory` and `digest` survive a restart, by the status.
+
+    `digest`: of the model that the memory's track record speaks of. `asked`: what the forecast was made from.
+    """
 
     memory: Memory
+    digest: str | None = None
     forecast: Forecast | None = None
     forecast_problem: Problem | None = None
-    forecast_of: tuple[datetime, int, str] | None = None
+    asked: _Question | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -65,6 +73,11 @@ class _Run:
     state: TargetState | None = None
     decision: Decision | None = None
     is_written: bool = False
+
+    @property
+    def forecast(self) -> Forecast | None:
+        """The last one, while its model is there; the history that was asked for without one has another step."""
+        return None if self.model is None else self.held.forecast
 
     def fail(self, stage: Stage, reason: str, message: str) -> None:
         self.problems.append(Problem(stage=stage, reason=reason, message=message))
@@ -96,13 +109,17 @@ class Cycle:
     async def tick(self, now: datetime, scalers: Sequence[Scaler]) -> None:
         """One tick over the scalers that are due; never raises for a single one of them."""
         runs = [run for scaler in scalers if (run := self._begin(scaler)) is not None]
+        if runs:
+            await self._run(now, runs)
+        running = {run.scaler.uid for run in runs}
+        await asyncio.gather(*(self._report_idle(now, scaler) for scaler in scalers if scaler.uid not in running))
+
+    async def _run(self, now: datetime, runs: Sequence[_Run]) -> None:
         await _guarded(Stage.FORECAST, runs, self._load_models(runs))
         await _guarded(Stage.OBSERVE, runs, self._observe(now, runs))
         await _guarded(Stage.FORECAST, runs, self._forecast(runs))
         await asyncio.gather(*(_guarded(Stage.DECIDE, [run], self._decide_and_act(now, run)) for run in runs))
         await asyncio.gather(*(self._report(now, run) for run in runs))
-        running = {run.scaler.uid for run in runs}
-        await asyncio.gather(*(self._report_idle(now, scaler) for scaler in scalers if scaler.uid not in running))
 
     def forget(self, uid: str) -> None:
         """Drop what is held of a scaler that is gone."""
@@ -118,7 +135,8 @@ class Cycle:
     def _hold(self, scaler: Scaler) -> _Held:
         held = self._held.get(scaler.uid)
         if held is None:
-            held = self._held[scaler.uid] = _Held(memory=_restored(scaler))
+            model = scaler.status.get("model") or {}
+            held = self._held[scaler.uid] = _Held(memory=_restored(scaler), digest=model.get("digest"))
         return held
 
     async def _load_models(self, runs: Sequence[_Run]) -> None:
@@ -126,10 +144,9 @@ class Cycle:
         for run in runs:
             answer = answers[run.spec.model]
             if isinstance(answer, ModelError):
-                run.held.forecast_of = None
-                _take_forecast(run, answer)
+                _take_forecast(run, None, answer)
             else:
-                run.model = answer
+                _take_model(run, answer)
 
     def _cards(self, models: set[ModelRef]) -> dict[ModelRef, LoadedModel | ModelError]:
         answers: dict[ModelRef, LoadedModel | ModelError] = {}
@@ -156,12 +173,12 @@ class Cycle:
 
     async def _forecast(self, runs: Sequence[_Run]) -> None:
         """Run the models where a step was closed since the last forecast; otherwise that one still stands."""
-        due = [(run, request) for run in runs if (request := _forecast_request(run)) is not None]
+        due = [(run, *asked) for run in runs if (asked := _new_request(run)) is not None]
         if due:
             began = self._timer()
-            answers = await asyncio.to_thread(self._models.forecast, [request for _, request in due])
-            for (run, _), answer in zip(due, answers, strict=True):
-                _take_forecast(run, answer)
+            answers = await asyncio.to_thread(self._models.forecast, [request for _, _, request in due])
+            for (run, question, _), answer in zip(due, answers, strict=True):
+                _take_forecast(run, question, answer)
             self._reporter.took(Stage.FORECAST, self._timer() - began)
         for run in runs:
             if run.held.forecast_problem is not None:
@@ -172,7 +189,7 @@ class Cycle:
         if run.state is None:
             return
         held, current = run.held, run.state.replicas
-        run.decision, memory = decide(now, run.observation, held.forecast, current, run.spec.policy, held.memory)
+        run.decision, memory = decide(now, run.observation, run.forecast, current, run.spec.policy, held.memory)
         if await self._act(now, run, run.state, run.decision):
             held.memory = memory
 
@@ -211,7 +228,7 @@ class Cycle:
             time=now,
             problems=tuple(run.problems),
             model=run.model,
-            forecast=run.held.forecast,
+            forecast=run.forecast,
             decision=run.decision,
             ready=None if run.state is None else run.state.ready,
             is_written=run.is_written,
@@ -263,26 +280,36 @@ def _question(run: _Run) -> MetricRequest:
     )
 
 
-def _forecast_request(run: _Run) -> ForecastRequest | None:
+def _new_request(run: _Run) -> tuple[_Question, ForecastRequest] | None:
     """None where there is nothing to run, or where the last forecast is still the newest there can be."""
     if run.model is None or run.observation is None:
         return None
     history = run.observation.history
     question = (history.end, int(np.isfinite(history.values).sum()), run.model.digest)
-    if question == run.held.forecast_of:
+    if question == run.held.asked:
         return None
-    run.held.forecast_of = question
-    return ForecastRequest(model=run.spec.model, history=history, zone=run.spec.zone)
+    return question, ForecastRequest(model=run.spec.model, history=history, zone=run.spec.zone)
 
 
-def _take_forecast(run: _Run, answer: Forecast | ModelError) -> None:
+def _take_model(run: _Run, model: LoadedModel) -> None:
+    """Another model than before starts without the record of the one that it replaces."""
+    held = run.held
+    run.model = model
+    if held.digest not in {None, model.digest}:
+        held.memory = replace(held.memory, track=TrackRecord())
+    held.digest = model.digest
+
+
+def _take_forecast(run: _Run, question: _Question | None, answer: Forecast | ModelError) -> None:
+    held = run.held
+    held.asked = question
     if isinstance(answer, ModelError):
-        run.held.forecast = None
-        problem = Problem(stage=Stage.FORECAST, reason=_reason("Model", answer.check), message=str(answer))
-        run.held.forecast_problem = problem
-        return
-    run.held.forecast = answer
-    run.held.forecast_problem = None
+        held.forecast = None
+        held.forecast_problem = Problem(
+            stage=Stage.FORECAST, reason=_reason("Model", answer.check), message=str(answer)
+        )
+    else:
+        held.forecast, held.forecast_problem = answer, None
 
 
 def _reason(prefix: str, check: str) -> str:

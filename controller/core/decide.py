@@ -59,7 +59,7 @@ def decide(
     `observation` None: the metric system gave nothing at all. `forecast` None: be reactive. `current`: replicas asked
     of the target at present; 0 means that somebody switched it off, and it stays off, as with an HPA.
     """
-    memory = memory.noticing(now, current, keep=guardrails.longest_period(policy))
+    memory = memory.noticing(now, current, since=now - policy.interval, keep=guardrails.longest_period(policy))
     if observation is not None:
         lead = policy.lead_time + policy.interval
         record = calibration.updated(memory.track, observation.history, forecast, policy.quantile, lead)

@@ -78,15 +78,17 @@ class Memory:
     last_metric: datetime | None = None
     track: TrackRecord = field(default_factory=TrackRecord)
 
-    def noticing(self, now: datetime, current: int, keep: timedelta) -> Self:
+    def noticing(self, now: datetime, current: int, *, since: datetime, keep: timedelta) -> Self:
         """Take in the size found now; a difference from the last one becomes a change at the time of that decision.
 
         So a write that never happened, a restart and somebody else's scaling are all seen for what they were.
+        Where that decision was before `since`, when the change came is not known, and `since` is the careful guess.
         Changes older than `keep` are forgotten.
         """
         changes = self.changes
         if self.size is not None and self.size.replicas != current:
-            changes = (*changes, SizeChange(time=self.size.time, change=current - self.size.replicas))
+            change = SizeChange(time=max(self.size.time, since), change=current - self.size.replicas)
+            changes = (*changes, change)
         return replace(
             self,
             size=Recommendation(time=now, replicas=current),

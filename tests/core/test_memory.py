@@ -81,16 +81,25 @@ def test_absent_field_is_refused(key: str) -> None:
 
 
 def test_a_size_that_differs_is_a_change_at_the_last_decision() -> None:
-    noticed = Memory(size=Recommendation(time=NOW, replicas=3)).noticing(NOW + seconds(15), 5, keep=seconds(60))
+    noticed = Memory(size=Recommendation(time=NOW, replicas=3)).noticing(
+        NOW + seconds(15), 5, since=NOW, keep=seconds(60)
+    )
     assert noticed.changes == (SizeChange(time=NOW, change=2),)
 
 
+def test_a_size_that_differs_after_a_long_silence_is_a_late_change() -> None:
+    memory = Memory(size=Recommendation(time=NOW - seconds(600), replicas=3))
+    assert memory.noticing(NOW + seconds(15), 5, since=NOW, keep=seconds(60)).changes[0].time == NOW
+
+
 def test_the_same_size_is_no_change() -> None:
-    noticed = Memory(size=Recommendation(time=NOW, replicas=3)).noticing(NOW + seconds(15), 3, keep=seconds(60))
+    noticed = Memory(size=Recommendation(time=NOW, replicas=3)).noticing(
+        NOW + seconds(15), 3, since=NOW, keep=seconds(60)
+    )
     assert noticed.changes == ()
 
 
 @pytest.mark.parametrize(("age", "is_kept"), [(59, True), (60, False), (61, False)])
 def test_a_change_is_kept_by_age(age: float, is_kept: bool) -> None:
     memory = Memory(changes=(SizeChange(time=NOW - timedelta(seconds=age), change=2),))
-    assert bool(memory.noticing(NOW, 3, keep=seconds(60)).changes) is is_kept
+    assert bool(memory.noticing(NOW, 3, since=NOW, keep=seconds(60)).changes) is is_kept

@@ -37,6 +37,9 @@ from controller.sources.held import Page
 MAX_SERIES = 10
 """More are cut by the server. One is right, and a few are enough to say which there are."""
 
+_NOT_AS_EXPECTED = (KeyError, TypeError, ValueError, IndexError, AttributeError)
+"""What reading an answer of another shape raises."""
+
 _FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 _MATCHERS = r"""\{(?:[^"'`{}]|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|`[^`]*`)*\}"""
 _SELECTOR = re.compile(rf"\s*(?P<name>[a-zA-Z_:][\w:]*)?\s*(?:{_MATCHERS})?\s*", re.ASCII)
@@ -109,7 +112,7 @@ class PrometheusApi:
             raise MetricError(MetricReason.MALFORMED, f"{endpoint.address} answered a range query with a {kind}")
         try:
             return _on_grid(result, start, page.count, step.total_seconds())
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except _NOT_AS_EXPECTED as error:
             raise _malformed(endpoint) from error
 
     async def _value(self, endpoint: Endpoint, query: str, now: datetime) -> float:
@@ -118,7 +121,7 @@ class PrometheusApi:
             _refuse_type(kind)
         try:
             value = float(result[1]) if kind == "scalar" else _single(result)
-        except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+        except _NOT_AS_EXPECTED as error:
             raise _malformed(endpoint) from error
         if not math.isfinite(value):
             message = f"the query gave {value}; a division by zero does that, which `> 0` after the divisor avoids"
@@ -219,6 +222,8 @@ def _on_grid(result: Sequence[Mapping[str, Any]], start: float, count: int, step
     for series in result:
         points = np.array([(time, float(value)) for time, value in series["values"]], dtype=np.float64)
         at = np.rint((points[:, 0] - start) / step_seconds).astype(np.intp)
+        if at.min() < 0 or at.max() >= count:
+            raise ValueError("a point lies outside of what was asked for")
         values[at] = points[:, 1]
         answers[at] += 1
     usable = (answers == 1) & np.isfinite(values) & (values >= 0)

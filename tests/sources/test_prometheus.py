@@ -293,6 +293,24 @@ async def test_a_failing_past_leaves_the_present(source: PrometheusSource, prome
     assert np.isnan(observation.history.values).all()
 
 
+@pytest.mark.parametrize(
+    "values",
+    [
+        pytest.param([], id="a series without points"),
+        pytest.param([[CLOSED.timestamp() + 60, "1"]], id="after the end"),
+        pytest.param([[CLOSED.timestamp() - 300, "1"]], id="before the start"),
+        pytest.param([[CLOSED.timestamp(), None]], id="null"),
+        pytest.param(None, id="no list"),
+    ],
+)
+async def test_a_malformed_past(
+    source: PrometheusSource, prometheus: FakePrometheus, values: list[list[float]] | None
+) -> None:
+    prometheus.series["load()"] = [minutes]
+    prometheus.raw["query_range"] = lambda: success("matrix", [{"metric": {}, "values": values}])
+    assert (await observed(source)).reason == MetricReason.MALFORMED
+
+
 async def test_an_outage_leaves_the_past(source: PrometheusSource, prometheus: FakePrometheus) -> None:
     prometheus.series["load()"] = [minutes]
     await observed(source)

@@ -25,7 +25,7 @@ class Metrics:
     """The controller's metrics, in a registry of their own. Loads are in the unit of the scaler's metric."""
 
     def __init__(self) -> None:
-        disable_created_metrics()  # a second series for every counter that nobody asks for
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # else each counter has a second series
         self.registry = CollectorRegistry()
         self._children: dict[str, dict[tuple[Gauge | Counter, tuple[str, ...]], Gauge | Counter]] = {}
         self._load = self._gauge("load", "Load that is seen now.")
@@ -51,8 +51,11 @@ class Metrics:
             self._set(scaler, self._condition, float(condition.status is Status.TRUE), condition.type.value)
         for problem in outcome.problems:
             self._child(scaler, self._errors, problem.stage.value, problem.reason).inc()
-        if outcome.decision is not None:
+        if outcome.decision is None:
+            self._silence(scaler, self._load, self._demand, self._current, self._trust, self._coverage)
+        else:
             self._tell_decision(scaler, outcome.decision, is_written=outcome.is_written)
+        self._silence(scaler, self._forecast)
         if outcome.forecast is not None and isinstance(scaler.spec, ScalerSpec):
             self._tell_forecast(scaler, scaler.spec, outcome, outcome.forecast)
 
@@ -96,6 +99,12 @@ class Metrics:
                 at = outcome.time + lead
                 load = forecast.peak(level, at - forecast.step, at)
                 self._set(scaler, self._forecast, load, f"{level:g}", f"{lead.total_seconds():g}")
+
+    def _silence(self, scaler: Scaler, *gauges: Gauge) -> None:
+        """What these showed is not known now."""
+        for (metric, _), child in self._children.get(scaler.uid, {}).items():
+            if metric in gauges:
+                cast("Gauge", child).set(float("nan"))
 
     def _set(self, scaler: Scaler, gauge: Gauge, value: float | None, *labels: str) -> None:
         """What is not known is NaN, never 0 and never what it once was."""

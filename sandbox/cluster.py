@@ -60,6 +60,8 @@ class Sandbox:
     """A control plane with simulated nodes: etcd, API server, controllers, scheduler, kwok.
 
     `startup`: time from scheduled to Ready of a pod, unless its annotation `kwok.STARTUP_ANNOTATION` says otherwise.
+    `directory`: a new one for its files, else a temporary one.
+    `register`: its processes go on when this interpreter ends, and are written down there.
     `keep_logs`: leave the logs behind also after a good end; a block that raises always leaves them.
     `timings`: seconds from the start until each part was ready.
     """
@@ -70,7 +72,7 @@ class Sandbox:
         startup: timedelta = timedelta(seconds=1),
         nodes: int = 3,
         directory: Path | None = None,
-        detached: bool = False,
+        register: Path | None = None,
         report: Callable[[str], None] = binaries.say,
     ) -> None:
         self.startup = startup
@@ -80,7 +82,7 @@ class Sandbox:
         self.processes: list[Process] = []
         self.api_server_url = ""
         self._directory = directory
-        self._detached = detached
+        self._register = register
         self._report = report
         self._cleanup = ExitStack()
 
@@ -166,7 +168,7 @@ class Sandbox:
             directory=self.layout.root / name,
             log=self.layout.log(name),
             binaries=self.binaries,
-            detached=self._detached,
+            register=self._register,
             scrapes=scrapes,
             history=history,
             login=login,
@@ -219,13 +221,13 @@ class Sandbox:
     def _serve(
         self, name: str, build: Callable[[int], Program], is_ready: Callable[[int], bool]
     ) -> tuple[Process, int]:
-        process, port = start_on_free_port(build, is_ready, timeout=READY_SECONDS, detached=self._detached)
+        process, port = start_on_free_port(build, is_ready, timeout=READY_SECONDS, register=self._register)
         self.processes.append(process)
         self._mark(name)
         return process, port
 
     def _run(self, program: Program) -> None:
-        self.processes.append(start(program, detached=self._detached))
+        self.processes.append(start(program, register=self._register))
 
     def _identity(self, user: str, *groups: str) -> Path:
         return controlplane.certificate_kubeconfig(self.layout, self.api_server_url, self.authority, user, *groups)

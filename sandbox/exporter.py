@@ -9,6 +9,7 @@ A source with nothing to report is left out of the page, so that a gap in a trac
 from __future__ import annotations
 
 import threading
+import urllib.request
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -93,3 +94,12 @@ def wall_clock() -> datetime:
 def _family(name: str, totals: list[tuple[Counter, float | None]]) -> list[str]:
     samples = [counter.line(total) for counter, total in totals if counter.name == name and total is not None]
     return [f"# TYPE {name} counter", *samples]
+
+
+def address_answers(address: str) -> bool:
+    """Whether something serves HTTP on `address` (host:port)."""
+    try:
+        with urllib.request.urlopen(f"http://{address}/", timeout=1):
+            return True
+    except OSError:
+        return False

@@ -5,6 +5,7 @@ Knows nothing of Kubernetes or Prometheus. Linux only: it reads /proc and relies
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -13,9 +14,11 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Self
+
+import psutil
 
 TETHER = Path(__file__).with_name("tether.py")
 POLL_SECONDS = 0.05
@@ -63,6 +66,14 @@ class Identity:
         """Whether this very process still runs."""
         return Identity.of(self.pid) == self
 
+    def listening_ports(self) -> list[int]:
+        """The TCP ports on which it listens, ascending."""
+        try:
+            connections = psutil.Process(self.pid).net_connections(kind="tcp") if self.is_running else []
+        except psutil.Error:  # it ended meanwhile
+            return []
+        return sorted({one.laddr.port for one in connections if one.status == psutil.CONN_LISTEN})
+
     def stop(self, grace: float) -> None:
         """Ask it to end, and kill it after `grace` seconds. Never touches another process that got its pid."""
         for number, patience in ((signal.SIGTERM, grace), (signal.SIGKILL, 10.0)):
@@ -79,25 +90,32 @@ class Identity:
         return True
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Running:
+    """A line of a register: what was started, and how to tell it from a later process with its pid."""
+
+    name: str
+    pid: int
+    started: int
+    log: str
+
+    @property
+    def identity(self) -> Identity:
+        """What it is known by."""
+        return Identity(pid=self.pid, started=self.started)
+
+
 class Process:
     """A running program that this interpreter started."""
 
     def __init__(self, program: Program, popen: subprocess.Popen[bytes]) -> None:
         self.program = program
         self._popen = popen
-        self._identity = Identity.of(popen.pid)
 
     @property
     def pid(self) -> int:
         """Its process id."""
         return self._popen.pid
-
-    @property
-    def identity(self) -> Identity:
-        """What to remember it by in another process. Raises ProcessError when it ended at once."""
-        if self._identity is None:
-            raise self.failure("ended at once")
-        return self._identity
 
     @property
     def is_running(self) -> bool:
@@ -127,22 +145,34 @@ class Process:
         return f"ended with status {self._popen.returncode}"
 
 
-def start(program: Program, *, detached: bool = False) -> Process:
+def start(program: Program, *, register: Path | None = None) -> Process:
     """Run `program` in a session of its own, so that Ctrl-C reaches only us, and we end it in order.
 
-    It is killed when this interpreter ends, however it ends, unless `detached`.
+    It is killed when this interpreter ends, however it ends; or else it is written down in `register` and goes on.
     """
-    tether = () if detached else (sys.executable, "-I", "-S", str(TETHER), str(os.getpid()))
-    return _STARTER.submit(_spawn, program, (*tether, *program.argv)).result()
+    if register is None:
+        tether = (sys.executable, "-I", "-S", str(TETHER), str(os.getpid()))
+        return _STARTER.submit(_spawn, program, (*tether, *program.argv)).result()
+    process = _spawn(program, program.argv)
+    _write_down(process, register)
+    return process
+
+
+def registered(register: Path) -> list[Running]:
+    """The processes that were written down, in the order of their start; they may have ended since."""
+    if not register.exists():
+        return []
+    lines = register.read_text(encoding="utf-8").splitlines()
+    return [Running(**json.loads(line)) for line in lines]
 
 
 def start_on_free_port(
-    build: Callable[[int], Program], is_ready: Callable[[int], bool], *, timeout: float, detached: bool = False
+    build: Callable[[int], Program], is_ready: Callable[[int], bool], *, timeout: float, register: Path | None = None
 ) -> tuple[Process, int]:
     """Run what `build` makes of a free port. Another program may take the port first: then again with the next."""
     for _ in range(START_ATTEMPTS):
         port = free_port()
-        process = start(build(port), detached=detached)
+        process = start(build(port), register=register)
         try:
             process.wait_ready(lambda port=port: is_ready(port), timeout)  # type: ignore[misc]
         except BaseException:
@@ -193,3 +223,13 @@ def _spawn(program: Program, argv: tuple[str, ...]) -> Process:
             start_new_session=True,
         )
     return Process(program, popen)
+
+
+def _write_down(process: Process, register: Path) -> None:
+    identity = Identity.of(process.pid)
+    if identity is None:  # it ended at once, and whoever waits for it will say so
+        return
+    program = process.program
+    running = Running(name=program.name, pid=identity.pid, started=identity.started, log=str(program.log))
+    with register.open("a", encoding="utf-8") as lines:
+        lines.write(json.dumps(asdict(running)) + "\n")

@@ -101,31 +101,35 @@ class Dial:
         return self._total + self._rate * max(0.0, (now - self._since).total_seconds())
 
 
-def write_history(file: Path, replays: Mapping[Counter, Replay], *, until: datetime, every: timedelta) -> Path:
-    """Write what Prometheus would hold had it scraped since each trace's start, as OpenMetrics for promtool.
+def write_history(
+    file: Path, replays: Mapping[Counter, Replay], *, until: datetime, every: timedelta, since: datetime | None = None
+) -> Path:
+    """Write what Prometheus would hold had it scraped since the traces began, as OpenMetrics for promtool.
 
-    `until`: the seam; live scrapes go on from there. It may lie a few seconds ahead, to leave time for loading: no
-    scrape is taken in before it. `every`: the scrape interval; the same as live, or rate() sees a seam.
+    `since`: leave out what lies before. `until`: the seam; live scrapes go on from there. It may lie a few seconds
+    ahead, to leave time for loading: no scrape is taken in before it. `every`: the scrape interval; the same as live,
+    or rate() sees a seam.
     """
-    scraped = {"job": JOB, "instance": INSTANCE}
     with file.open("w", encoding="utf-8") as out:
         for family in dict.fromkeys(counter.name for counter in replays):
             out.write(f"# TYPE {family.removesuffix('_total')} counter\n")
             for counter, replay in replays.items():
                 if counter.name == family:
-                    out.writelines(_samples(counter, replay, until, every, scraped))
+                    out.writelines(_samples(counter, replay, _walls(replay, since, until, every)))
         out.write("# EOF\n")
     return file
 
 
-def _samples(
-    counter: Counter, replay: Replay, until: datetime, every: timedelta, scraped: Mapping[str, str]
-) -> list[str]:
-    count = (until - replay.wall_at(replay.trace.start)) // every
-    walls = until.timestamp() - np.arange(count, -1, -1, dtype=np.float64) * every.total_seconds()
-    totals = replay.totals(walls)
+def _walls(replay: Replay, since: datetime | None, until: datetime, every: timedelta) -> NDArray[np.float64]:
+    start = replay.wall_at(replay.trace.start)
+    count = (until - max(start, since or start)) // every
+    return until.timestamp() - np.arange(count, -1, -1, dtype=np.float64) * every.total_seconds()
+
+
+def _samples(counter: Counter, replay: Replay, walls: NDArray[np.float64]) -> list[str]:
+    scraped = {"job": JOB, "instance": INSTANCE}
     return [
         f"{counter.line(total, scraped)} {wall:.3f}\n"
-        for wall, total in zip(walls, totals, strict=True)
+        for wall, total in zip(walls, replay.totals(walls), strict=True)
         if not np.isnan(total)
     ]

@@ -1,16 +1,38 @@
-"""The sandbox is a real cluster: pods start when they should, RBAC refuses, the audit log tells."""
+"""The sandbox is real: pods start when they should, RBAC refuses, the audit log tells, history has no seam.
+
+Nothing survives a killed parent.
+"""
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from sandbox.certificates import Authority
 from sandbox.cluster import CommandError, Sandbox
+from sandbox.exporter import Exporter, wall_clock
 from sandbox.kwok import STARTUP_ANNOTATION
+from sandbox.processes import Identity, wait_until
+from sandbox.prometheus import READER, Prometheus, Tls
+from sandbox.replay import Counter, Replay, write_history
+from sandbox.traffic import DAY, MINUTE, Trace
 
 pytestmark = pytest.mark.e2e
+
+SECOND = timedelta(seconds=1)
+RATE = 7.0  # requests a second, on the wall
 
 
 def deployment(namespace: str, *, replicas: int, startup: str) -> dict[str, Any]:
@@ -50,3 +72,104 @@ def test_the_audit_log_tells_who_asked_for_what(sandbox: Sandbox, namespace: str
     sandbox.kubectl("auth", "whoami", kubeconfig=kubeconfig)
     events = sandbox.audit_events(user=f"system:serviceaccount:{namespace}:default")
     assert ("authentication.k8s.io", "selfsubjectreviews", "create") in {event.permission for event in events}
+
+
+def constant(end: datetime, *, days: int) -> Replay:
+    """`RATE` requests a second on the wall, until an hour after `end`; a minute of the trace passes in a second."""
+    minutes = days * DAY // MINUTE
+    trace = Trace(name="constant", start=end - days * DAY, step=MINUTE, counts=np.full(minutes + 60 * 60, RATE))
+    return Replay(trace=trace, moment=end, wall=end, factor=60.0)
+
+
+@pytest.fixture(scope="module")
+def seam() -> datetime:
+    """Where history ends and live scrapes begin: far enough ahead to load the history before."""
+    return wall_clock() + 10 * SECOND
+
+
+@pytest.fixture(scope="module")
+def prometheus(sandbox: Sandbox, seam: datetime, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
+    """Two days of history at the seam, and live scrapes each second from then on."""
+    replay = constant(seam, days=2)
+    file = write_history(tmp_path_factory.mktemp("history") / "h.om", {Counter(): replay}, until=seam, every=SECOND)
+    with Exporter({Counter(): replay}) as exporter:
+        server = sandbox.prometheus("seam", history=[file], scrapes=[exporter.scrape(SECOND)])
+        yield server
+        server.stop(grace=0.0)
+
+
+def values(prometheus: Prometheus, expression: str, start: datetime, end: datetime) -> list[float]:
+    (series,) = prometheus.query_range(expression, start, end, SECOND)
+    return [float(value) for _, value in series["values"]]
+
+
+def test_all_of_the_history_comes_back(prometheus: Prometheus, seam: datetime) -> None:
+    (series,) = prometheus.query("count_over_time(http_requests_total[1d])", at=seam)
+    assert float(series["value"][1]) == 2 * DAY // MINUTE + 1
+
+
+def test_history_and_live_samples_are_one_series(prometheus: Prometheus, seam: datetime) -> None:
+    time.sleep(max(0.0, (seam + 15 * SECOND - wall_clock()).total_seconds()))
+    assert len(prometheus.query("last_over_time(http_requests_total[1h])")) == 1
+
+
+def test_the_rate_is_continuous_over_the_seam(prometheus: Prometheus, seam: datetime) -> None:
+    time.sleep(max(0.0, (seam + 20 * SECOND - wall_clock()).total_seconds()))
+    rates = values(prometheus, "sum(rate(http_requests_total[10s]))", seam - 30 * SECOND, seam + 18 * SECOND)
+    assert rates == pytest.approx([RATE] * 49, rel=0.1)
+
+
+def test_prometheus_comes_back_with_its_address_and_data(prometheus: Prometheus) -> None:
+    url = prometheus.url
+    prometheus.stop()
+    with pytest.raises(urllib.error.URLError, match="refused"):
+        prometheus.query("up")
+    prometheus.start()
+    assert prometheus.url == url
+    assert float(prometheus.query("count_over_time(http_requests_total[1d])")[0]["value"][1]) > 2 * DAY // MINUTE
+
+
+def status_of(url: str) -> int:
+    try:
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as refusal:
+        refusal.close()
+        return refusal.code
+
+
+def test_prometheus_can_ask_for_a_login(sandbox: Sandbox) -> None:
+    server = sandbox.prometheus("login", login=READER)
+    assert (server.query("vector(1)")[0]["value"][1], status_of(f"{server.url}/api/v1/query?query=1")) == ("1", 401)
+    server.stop(grace=0.0)
+
+
+def test_prometheus_can_speak_tls(sandbox: Sandbox, tmp_path: Path) -> None:
+    authority = Authority.create(tmp_path, wall_clock())
+    server = sandbox.prometheus("tls", tls=Tls(server=authority.server("prometheus"), trust=authority.bundle))
+    assert (server.url[:5], server.query("vector(1)")[0]["value"][1]) == ("https", "1")
+    server.stop(grace=0.0)
+
+
+PARENT = """
+import time
+from sandbox.cluster import Sandbox
+with Sandbox() as sandbox:
+    print(sandbox.layout.root, *(process.pid for process in sandbox.processes), flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT], ids=lambda number: number.name)
+def test_nothing_is_left_when_the_parent_is_killed(number: signal.Signals, tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "TMPDIR": str(tmp_path)}
+    with subprocess.Popen(
+        [sys.executable, "-c", PARENT], env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as parent:
+        assert parent.stdout is not None
+        root, *pids = parent.stdout.readline().split()
+        parent.send_signal(number)
+        parent.wait(30)
+    assert len(pids) == 5
+    assert wait_until(lambda: not any(Identity.of(int(pid)) for pid in pids), 20.0)
+    assert Path(root).exists() == (number is signal.SIGKILL)  # the next sandbox sweeps what a kill left

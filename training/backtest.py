@@ -23,6 +23,7 @@ Progress = Callable[[int, int], None]  # origins done, origins in all
 
 _ORIGINS = 256  # how many origins are answered at once; bounds the memory, not the result
 _MEDIAN = 0.5
+_FEWEST_SEASONS = 3
 
 
 class BacktestError(ValueError):
@@ -219,7 +220,14 @@ def _seasonal_change(series: Series, window: Window) -> float:
 
 
 def hold_out(series: Series, *, share: float, season: timedelta) -> datetime:
-    """Where the test begins when nobody says: the last `share` of the series, whole seasons, at least one."""
+    """Where the test begins when nobody says: the last `share` of the series, whole seasons, at least one.
+
+    Raises BacktestError when too little would be left to learn from.
+    """
     length = len(series) * series.step
+    if length < _FEWEST_SEASONS * season:
+        raise BacktestError(
+            f"the series holds {length / season:.1f} seasons of {season}; learning and testing need {_FEWEST_SEASONS}"
+        )
     seasons = max(1, round(share * (length / season)))
     return series.end - seasons * season

@@ -6,12 +6,23 @@ feature code to drift from. Everything is divided by a recent level. Must not fi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from controller.forecaster import FloatArray
 from training.graph import Graph
-from training.windows import Window
+from training.windows import DAYS_IN_WEEK, Window
 
 # Gaps shorter than this share of a season (half an hour of a day) are taken to stand still; in longer ones the load
 # follows its season.
 _SHORT_GAP = 48
+_FINE = 1  # steps on each side that smooth a season's value just enough to tame a single odd one
+_COARSE = 48  # this share of a season on each side, for its shape without its noise
+_HOUR, _QUARTER = 24, 4  # shares of a season: windows that place the present against earlier seasons
+_GRID = 4096.0  # a feature is known to this share of the level; far finer than any load is
+_LOWEST_RATIO = 0.05  # of the level: below it a season says nothing about the present in proportion
 
 
 def fill_gaps(graph: Graph, window: Window) -> str:
@@ -53,3 +64,208 @@ def season_ago(window: Window) -> list[int]:
     """Where in the context each step of the horizon finds the fewest whole seasons before it, [horizon]."""
     steps = range(1, window.horizon + 1)
     return [window.context - 1 + step - -(-step // window.slots) * window.slots for step in steps]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Features:
+    """Names of values in a graph, all divided by `level`.
+
+    `matrix`: [batch, columns], first what holds for every step, then a block for each key. `level`: [batch, 1], the
+    mean of the history in the metric's unit. `recent`: [batch, 1], the last hour of a day, or its share of a season.
+    `profile`: [batch, horizon], the mean of earlier seasons at each step.
+    """
+
+    matrix: str
+    level: str
+    recent: str
+    profile: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Columns:
+    """Which columns of the matrix are which. `shared`: names of the first ones; `own`: names in each key's block."""
+
+    shared: tuple[str, ...]
+    own: tuple[str, ...]
+
+    def of_key(self, place: int) -> list[int]:
+        """The columns that may speak about the place-th key: the shared ones and its own."""
+        start = len(self.shared) + place * len(self.own)
+        return [*range(len(self.shared)), *range(start, start + len(self.own))]
+
+
+def keys(window: Window) -> list[int]:
+    """The steps of the horizon that are forecast as such; the others lie between them and follow the season's shape.
+
+    Doubling at first, where a step more changes most, then evenly over the horizon.
+    """
+    stride = -(-window.horizon // 6)
+    early = [step for step in (1, 3, *(3 * 2**power for power in range(1, 32))) if step < stride]
+    return sorted({1, *early, *range(stride, window.horizon, stride), window.horizon})
+
+
+def columns(window: Window) -> Columns:
+    """What `add_features` computes, in order."""
+    seasons = range(1, window.seasons + 1)
+    return Columns(
+        shared=(
+            *(f"mean of last {width}" for width in _recent_widths(window)),
+            "1 step before the last",
+            "2 steps before the last",
+            *(f"{width} steps, {age}" for width in _placing_widths(window) for age in ("1 season", "oldest", "mean")),
+            "recent against seasons",
+        ),
+        own=(
+            *(f"{season} seasons before" for season in seasons),
+            "1 season before, fine",
+            "oldest season before, fine",
+            "mean of seasons",
+            "1 season's rise",
+            "oldest season's rise",
+            "mean rise of seasons",
+            *("sine", "cosine", "time in season", "weekday"),
+        ),
+    )
+
+
+def add_features(graph: Graph, window: Window) -> Features:
+    """All features of the windows that `graph` takes."""
+    filled = fill_gaps(graph, window)
+    level = graph.add("ReduceMean", filled, graph.integers([1]), keepdims=1)
+    one = graph.constant(1.0)
+    is_idle = graph.add("Equal", level, graph.constant(0.0))
+    scaled = graph.add("Div", filled, graph.add("Where", is_idle, one, level))
+    present = _present(graph, window, scaled)
+    season = _seasons(graph, window, scaled, present)
+    matrix = graph.add("Concat", present.matrix, season.matrix, axis=1)
+    return Features(matrix=_on_grid(graph, matrix), level=level, recent=present.recent, profile=season.profile)
+
+
+def _on_grid(graph: Graph, value: str) -> str:
+    """Rounded, so that last digits, which differ between processors, cannot send a row down another tree."""
+    return graph.add("Div", graph.add("Round", graph.add("Mul", value, graph.constant(_GRID))), graph.constant(_GRID))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Present:
+    """What holds at the origin. `placing`: [batch, 3]: one season ago, the oldest, and the mean, over an hour."""
+
+    matrix: str
+    recent: str
+    placing: str
+
+
+def _present(graph: Graph, window: Window, scaled: str) -> _Present:
+    means = graph.add("MatMul", scaled, graph.constant(_recent_weights(window)))
+    placed = graph.add("MatMul", scaled, graph.constant(_placing_weights(window)))
+    recent = _pick(graph, means, [_recent_widths(window).index(_placing_widths(window)[0])])
+    against = graph.add("Max", _pick(graph, placed, [2]), graph.constant(_LOWEST_RATIO))
+    ratio = graph.add("Div", recent, against)
+    return _Present(
+        matrix=graph.add("Concat", means, placed, ratio, axis=1),
+        recent=recent,
+        placing=_pick(graph, placed, [0, 1, 2]),
+    )
+
+
+def _recent_widths(window: Window) -> list[int]:
+    """1, 2, 3, 6, 12 and so on steps up to a season, the season, and an hour where that is none of them."""
+    doubling = (1, 2, *(3 * 2**power for power in range(32)))
+    early = [width for width in doubling if width < window.slots]
+    return sorted({*early, window.slots, *_placing_widths(window)})
+
+
+def _placing_widths(window: Window) -> list[int]:
+    return [max(1, window.slots // _HOUR), max(1, window.slots // _QUARTER)]
+
+
+def _recent_weights(window: Window) -> FloatArray:
+    """Means of the last steps, then the two single steps before the last; [context, columns]."""
+    widths = _recent_widths(window)
+    weights = np.zeros((window.context, len(widths) + 2), np.float32)
+    for column, width in enumerate(widths):
+        weights[-width:, column] = 1 / width
+    weights[-2, -2] = weights[-3, -1] = 1.0
+    return weights
+
+
+def _placing_weights(window: Window) -> FloatArray:
+    """Means over an hour and a quarter, one season ago, in the oldest season, and over all seasons; [context, 6]."""
+    blocks = []
+    for width in _placing_widths(window):
+        seasons = np.zeros((window.context, window.seasons), np.float32)
+        for column in range(window.seasons):
+            # The oldest season begins with the step after the one it is asked for: its first steps stand in.
+            end = max(width, window.context - (column + 1) * window.slots)
+            seasons[end - width : end, column] = 1 / width
+        blocks += [seasons[:, :1], seasons[:, -1:], seasons.mean(axis=1, keepdims=True)]
+    return np.concatenate(blocks, axis=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Seasons:
+    """What earlier seasons and the calendar say about the steps to come."""
+
+    matrix: str
+    profile: str
+
+
+def _seasons(graph: Graph, window: Window, scaled: str, present: _Present) -> _Seasons:
+    steps = keys(window)
+    coarse = _smooth(graph, window, scaled, window.slots // _COARSE)
+    fine = _smooth(graph, window, scaled, _FINE)
+    before = _gather(graph, coarse, _places(window, steps, range(1, window.seasons + 1)))
+    edges = _gather(graph, fine, _places(window, steps, (1, window.seasons)))
+    mean = graph.add("ReduceMean", before, graph.integers([2]), keepdims=1)
+    compared = graph.add("Concat", _pick(graph, before, [0, window.seasons - 1], axis=2), mean, axis=2)
+    rise = graph.add("Sub", compared, graph.add("Unsqueeze", present.placing, graph.integers([1])))
+    block = graph.add("Concat", before, edges, mean, rise, _calendar(graph, window, steps), axis=2)
+    every = range(1, window.horizon + 1)
+    shape = _gather(graph, coarse, _places(window, every, range(1, window.seasons + 1)))
+    return _Seasons(
+        matrix=graph.add("Flatten", block, axis=1),
+        profile=graph.add("ReduceMean", shape, graph.integers([2]), keepdims=0),
+    )
+
+
+def _smooth(graph: Graph, window: Window, values: str, reach: int) -> str:
+    """The mean over `reach` steps on each side, as far as there are any; [batch, context]."""
+    if reach == 0:
+        return values
+    line = graph.add("Unsqueeze", values, graph.integers([1]))
+    width = 2 * reach + 1
+    pooled = graph.add("AveragePool", line, kernel_shape=[width], pads=[reach, reach], count_include_pad=0)
+    return graph.add("Reshape", pooled, graph.integers([-1, window.context]))
+
+
+def _places(window: Window, steps: Sequence[int], seasons: Sequence[int]) -> list[list[int]]:
+    """Where the context holds the time of each step in each earlier season, [steps, seasons]."""
+    folded = [(step - 1) % window.slots + 1 for step in steps]
+    return [[window.context - 1 + step - season * window.slots for season in seasons] for step in folded]
+
+
+def _calendar(graph: Graph, window: Window, steps: Sequence[int]) -> str:
+    """Time in the season and the season in a week of them, at the middle of each step; [batch, steps, 4]."""
+    season = round(window.season.total_seconds())
+    step = round(window.step.total_seconds())
+    ahead = graph.integers([step * each - (step + 1) // 2 for each in steps])
+    time = graph.add("Add", graph.add("Unsqueeze", graph.origin, graph.integers([1])), ahead)
+    seconds = _float(graph, graph.add("Mod", time, graph.integers(season)))
+    place = graph.add("Mul", seconds, graph.constant(1 / season))
+    angle = graph.add("Mul", place, graph.constant(2 * np.pi))
+    in_week = graph.add("Mod", time, graph.integers(DAYS_IN_WEEK * season))
+    weekday = _float(graph, graph.add("Div", in_week, graph.integers(season)))
+    parts = (graph.add("Sin", angle), graph.add("Cos", angle), place, weekday)
+    return graph.add("Concat", *(graph.add("Unsqueeze", part, graph.integers([2])) for part in parts), axis=2)
+
+
+def _float(graph: Graph, value: str) -> str:
+    return graph.add("CastLike", value, graph.constant(0.0))
+
+
+def _pick(graph: Graph, value: str, places: list[int], axis: int = 1) -> str:
+    return graph.add("Gather", value, graph.integers(places), axis=axis)
+
+
+def _gather(graph: Graph, value: str, places: list[list[int]]) -> str:
+    return graph.add("Gather", value, graph.integers(places), axis=1)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from controller.core.series import Series
 from controller.forecaster import FloatArray, IntArray, local_seconds
 
-_DAYS_IN_WEEK = 7
+DAYS_IN_WEEK = 7  # seasons; under compression a week is seven shorter days
 # Seasons beyond this many steps of context cost more to carry around for a thousand workloads than they tell.
 _MAX_CONTEXT = 12_000
 
@@ -43,7 +43,7 @@ class Window:
         if horizon < step or horizon % step:
             raise WindowError(f"the horizon ({horizon}) must be a multiple of the step ({step})")
         slots = season // step
-        seasons = min(_DAYS_IN_WEEK, max(1, _MAX_CONTEXT // slots))
+        seasons = min(DAYS_IN_WEEK, max(1, _MAX_CONTEXT // slots))
         if horizon > seasons * season:
             raise WindowError(f"the horizon ({horizon}) is longer than the context ({seasons * season})")
         return cls(step=step, season=season, context=seasons * slots, horizon=horizon // step)

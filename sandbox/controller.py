@@ -4,27 +4,27 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
+import shutil
 import sys
-import time
 import urllib.error
 import urllib.request
+from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from sandbox.cluster import Sandbox
-from sandbox.processes import free_port
+from sandbox.processes import Process, Program, start_on_free_port
 
 REPOSITORY = Path(__file__).parent.parent
 CHART = REPOSITORY / "charts" / "predictive-scaler"
-NAMESPACE = "predictive-scaler"
+NAMESPACE = "scaler-system"
+ACCOUNT = "predictive-scaler"
+USER = f"system:serviceaccount:{NAMESPACE}:{ACCOUNT}"  # as the audit log names it
+SETTINGS = "PREDICTIVE_SCALER_"
 READY_SECONDS = 30.0
 STOP_SECONDS = 20.0
-
-
-class ControllerError(Exception):
-    """The controller did not start or has ended; the message quotes its log."""
+ANSWER_SECONDS = 5.0
 
 
 def install(sandbox: Sandbox) -> Path:
@@ -35,77 +35,85 @@ def install(sandbox: Sandbox) -> Path:
     sandbox.await_namespace(NAMESPACE)
     templates = ("serviceaccount", "rbac")
     shown = [argument for name in templates for argument in ("--show-only", f"templates/{name}.yaml")]
-    rendered = sandbox.helm("template", "predictive-scaler", str(CHART), "--namespace", NAMESPACE, *shown)
+    rendered = sandbox.helm("template", ACCOUNT, str(CHART), "--namespace", NAMESPACE, *shown)
     sandbox.kubectl("apply", "--namespace", NAMESPACE, "-f", "-", stdin=rendered)
-    return sandbox.service_account_kubeconfig(NAMESPACE, "predictive-scaler")
+    return sandbox.service_account_kubeconfig(NAMESPACE, ACCOUNT)
 
 
 class Controller:
-    """A running controller; `log` is a file."""
+    """A controller in a process of its own, which ends with us.
+
+    `models`: a directory that comes before that of the shipped ones. `log`: its file, begun anew with every start.
+    `start()` after `stop()` or `kill()` runs another one, as a Deployment would. All that fails raises ProcessError.
+    """
 
     def __init__(self, *, kubeconfig: Path, models: Path, log: Path) -> None:
         self.log = log
-        self.address = f"127.0.0.1:{free_port()}"
-        self._environment = {
-            **{name: value for name, value in os.environ.items() if not name.startswith("PREDICTIVE_SCALER_")},
-            "KUBECONFIG": str(kubeconfig),
-            "PREDICTIVE_SCALER_HTTP_ADDRESS": self.address,
-            "PREDICTIVE_SCALER_MODELS_DIRS": f"{models}:{REPOSITORY / 'models'}",
-        }
+        self.address = ""
+        self._kubeconfig = kubeconfig
+        self._models = models
+        self._process: Process | None = None
 
     def __enter__(self) -> Self:
-        with self.log.open("w") as out:
-            command = [sys.executable, "-m", "controller"]
-            self._process = subprocess.Popen(
-                command, env=self._environment, stdout=out, stderr=out, cwd=REPOSITORY, process_group=0
-            )
-        try:
-            self._await_ready()
-        except BaseException:
-            self._stop()
-            raise
+        self.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stop()
+        self.stop()
+
+    def start(self) -> None:
+        """Run it and return when it is ready."""
+        self._process, port = start_on_free_port(
+            self._program,
+            lambda port: _answer(f"127.0.0.1:{port}", "/readyz")[0] == HTTPStatus.OK,
+            timeout=READY_SECONDS,
+        )
+        self.address = f"127.0.0.1:{port}"
+
+    def stop(self) -> None:
+        """Ask it to end, and wait."""
+        if self._process is not None:
+            self._process.stop(STOP_SECONDS)
+
+    def kill(self) -> None:
+        """End it as a lost node would: no handler of its own runs any more."""
+        if self._process is not None:
+            self._process.stop()
+
+    def get(self, path: str) -> tuple[int, str]:
+        """Status and text that it answers to GET; status 0 when it does not answer in time."""
+        if self._process is not None and not self._process.is_running:
+            raise self._process.failure("ended")
+        return _answer(self.address, path)
 
     def last_decision(self, namespace: str, name: str) -> dict[str, Any] | None:
         """The newest decision about a scaler; None before the first."""
-        self._check()
-        try:
-            with urllib.request.urlopen(
-                f"http://{self.address}/api/v1/scalers/{namespace}/{name}", timeout=5
-            ) as answer:
-                decision: dict[str, Any] | None = json.load(answer)["lastDecision"]
-        except (urllib.error.URLError, TimeoutError):
-            return None
+        status, text = self.get(f"/api/v1/scalers/{namespace}/{name}")
+        decision: dict[str, Any] | None = json.loads(text)["lastDecision"] if status == HTTPStatus.OK else None
         return decision
 
-    def _await_ready(self) -> None:
-        until = time.monotonic() + READY_SECONDS
-        while time.monotonic() < until:
-            self._check()
-            try:
-                with urllib.request.urlopen(f"http://{self.address}/readyz", timeout=2):
-                    return
-            except (urllib.error.URLError, TimeoutError):
-                time.sleep(0.1)
-        raise self._error(f"was not ready after {READY_SECONDS:g} s")
+    def _program(self, port: int) -> Program:
+        """Settings of whoever runs us are not meant for it; env(1) takes them away."""
+        foreign = [part for name in os.environ if name.startswith(SETTINGS) for part in ("-u", name)]
+        own = {
+            "PYTHONPATH": str(REPOSITORY),
+            "KUBECONFIG": str(self._kubeconfig),
+            f"{SETTINGS}HTTP_ADDRESS": f"127.0.0.1:{port}",
+            f"{SETTINGS}MODELS_DIRS": f"{self._models}:{REPOSITORY / 'models'}",
+        }
+        given = [f"{name}={value}" for name, value in own.items()]
+        argv = (shutil.which("env") or "/usr/bin/env", *foreign, *given, sys.executable, "-m", "controller")
+        return Program(name="controller", argv=argv, log=self.log)
 
-    def _check(self) -> None:
-        if self._process.poll() is not None:
-            raise self._error(f"ended with exit code {self._process.returncode}")
 
-    def _error(self, words: str) -> ControllerError:
-        last = "\n".join(self.log.read_text().splitlines()[-10:])
-        return ControllerError(f"the controller {words}; its log {self.log} ends with\n{last}")
-
-    def _stop(self) -> None:
-        self._process.terminate()
-        try:
-            self._process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+def _answer(address: str, path: str) -> tuple[int, str]:
+    try:
+        with urllib.request.urlopen(f"http://{address}{path}", timeout=ANSWER_SECONDS) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+    except OSError:
+        return 0, ""

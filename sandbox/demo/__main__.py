@@ -16,7 +16,7 @@ from rich.console import Console
 
 from sandbox.binaries import BinaryError
 from sandbox.cluster import CommandError, Sandbox
-from sandbox.controller import REPOSITORY, Controller, ControllerError, install
+from sandbox.controller import REPOSITORY, Controller, install
 from sandbox.demo import outcome, scene
 from sandbox.demo.recording import Sample, record
 from sandbox.exporter import Exporter
@@ -37,7 +37,7 @@ def main() -> None:
     """Play; exit 1 with one clear line when something that is needed does not work."""
     try:
         _play()
-    except (BinaryError, CommandError, ControllerError, ProcessError, subprocess.CalledProcessError) as error:
+    except (BinaryError, CommandError, ProcessError, subprocess.CalledProcessError) as error:
         sys.exit(f"demo: {error}")
     except KeyboardInterrupt:
         sys.exit("demo: stopped; nothing is left running")
@@ -127,7 +127,7 @@ def _print(moment: datetime, sample: Sample, decision: dict[str, object] | None)
     if decision is None:
         console.print(f"{moment:%H:%M:%S}  waiting for the first decision")
         return
-    seen, forecast, demand = (_number(decision[name]) for name in ("seen", "forecast", "demand"))
+    seen, forecast, demand = (_number(decision.get(name)) for name in ("seen", "forecast", "demand"))
     line = f"{moment:%H:%M:%S} {seen:>7} {forecast:>9} {demand:>7} {decision['source']!s:<9} {sample.desired:>7} "
     console.print(f"{line}{sample.ready:>6}  {decision['message']}", overflow="ellipsis", no_wrap=True)
 

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
 from sandbox import binaries
 from sandbox.cluster import Sandbox
+from sandbox.controller import Controller, install
+from sandbox.exporter import Exporter
+from sandbox.prometheus import Prometheus
+from tests.e2e.driving import Scene
+from tests.e2e.models import write_constant
 
 STARTUP_OF_PODS = timedelta(seconds=1)
+SCRAPES = timedelta(milliseconds=500)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -37,3 +44,51 @@ def namespace(sandbox: Sandbox) -> Iterator[str]:
     sandbox.await_namespace(name)
     yield name
     sandbox.kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture(scope="session")
+def exporter() -> Iterator[Exporter]:
+    with Exporter({}) as exporter:
+        yield exporter
+
+
+@pytest.fixture(scope="session")
+def prometheus(sandbox: Sandbox, exporter: Exporter) -> Prometheus:
+    return sandbox.prometheus(scrapes=[exporter.scrape(SCRAPES)])
+
+
+@pytest.fixture(scope="session")
+def account(sandbox: Sandbox) -> Path:
+    """A kubeconfig of the chart's ServiceAccount, with the chart's roles."""
+    return install(sandbox)
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("models")
+    write_constant(directory / "nothing.onnx", 0.0, step_seconds=3600)
+    write_constant(directory / "always-95.onnx", 95.0, step_seconds=1)
+    return directory
+
+
+@pytest.fixture(scope="module")
+def controller(sandbox: Sandbox, account: Path, models: Path, request: pytest.FixtureRequest) -> Iterator[Controller]:
+    """The controller of all tests of a module; it serves every namespace, so there is never more than one."""
+    log = sandbox.logs / f"controller-{request.path.stem}.log"
+    with Controller(kubeconfig=account, models=models, log=log) as controller:
+        yield controller
+
+
+@pytest.fixture
+def own_controller(
+    sandbox: Sandbox, account: Path, models: Path, request: pytest.FixtureRequest
+) -> Iterator[Controller]:
+    """A controller that the test may kill; not to be asked for where the module has `controller`."""
+    log = sandbox.logs / f"controller-{request.node.name}.log"
+    with Controller(kubeconfig=account, models=models, log=log) as controller:
+        yield controller
+
+
+@pytest.fixture
+def scene(sandbox: Sandbox, exporter: Exporter, prometheus: Prometheus, namespace: str) -> Scene:
+    return Scene(sandbox=sandbox, exporter=exporter, prometheus=prometheus, namespace=namespace)

@@ -1,0 +1,204 @@
+"""What does every test of the controller do? Set a load, apply objects, and wait for what the cluster says of them.
+
+Waiting is always for a condition and always bounded. Must not start a controller: fixtures do.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from controller.spec import GROUP, KIND, VERSION
+from sandbox.audit import AuditEvent
+from sandbox.cluster import CommandError, Sandbox
+from sandbox.controller import USER, Controller
+from sandbox.exporter import Exporter
+from sandbox.prometheus import Prometheus
+from sandbox.replay import Counter, Source
+from tests.contracts.specs import merged
+
+PATIENCE_SECONDS = 30.0
+POLL_SECONDS = 0.2
+PER_REPLICA = 10.0
+_T = TypeVar("_T")
+
+UNHURRIED: dict[str, Any] = {
+    "scaleUp": {"tolerance": "0", "policies": [{"type": "Pods", "value": 100, "periodSeconds": 1}]},
+    "scaleDown": {
+        "tolerance": "0",
+        "stabilizationWindowSeconds": 0,
+        "policies": [{"type": "Percent", "value": 100, "periodSeconds": 1}],
+    },
+}
+"""Rules that hold nothing back."""
+
+
+class Level:
+    """A load that a test sets by hand, served as it is; None leaves it out of the page."""
+
+    def __init__(self, load: float | None) -> None:
+        self.load = load
+
+    def total(self, now: datetime) -> float | None:
+        """What the exporter serves."""
+        return self.load
+
+
+def eventually(
+    read: Callable[[], _T], is_wanted: Callable[[_T], object] = bool, seconds: float = PATIENCE_SECONDS
+) -> _T:
+    """The first value that is wanted; fails with the last one when none came in time."""
+    deadline = time.monotonic() + seconds
+    while not is_wanted(value := read()):
+        assert time.monotonic() < deadline, f"after {seconds:g} s it still was {value!r}"
+        time.sleep(POLL_SECONDS)
+    return value
+
+
+def wall_clock() -> datetime:
+    """The time by which the cluster and Prometheus go."""
+    return datetime.now(UTC)
+
+
+def when(timestamp: str) -> datetime:
+    """An RFC 3339 time of the API server."""
+    return datetime.fromisoformat(timestamp)
+
+
+def workload(kind: str = "Deployment", *, name: str = "web", replicas: int = 1) -> dict[str, Any]:
+    """A Deployment, StatefulSet or ReplicaSet."""
+    labels = {"app": name}
+    template = {
+        "metadata": {"labels": labels},
+        "spec": {"containers": [{"name": "web", "image": "example.invalid/web"}]},
+    }
+    spec: dict[str, Any] = {"replicas": replicas, "selector": {"matchLabels": labels}, "template": template}
+    service = {"serviceName": name} if kind == "StatefulSet" else {}
+    return {"apiVersion": "apps/v1", "kind": kind, "metadata": {"name": name}, "spec": spec | service}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scene:
+    """One test's corner of the cluster: a namespace, and a load that Prometheus knows under the namespace's name."""
+
+    sandbox: Sandbox
+    exporter: Exporter
+    prometheus: Prometheus
+    namespace: str
+
+    @property
+    def query(self) -> str:
+        """The load of this scene."""
+        return f'load{{test="{self.namespace}"}}'
+
+    def sees(self, load: float | None, pod: str = "a") -> None:
+        """From now on `pod` has this load, and Prometheus knows."""
+        self.serve(Level(load), "load", pod)
+        wanted = [] if load is None else [f"{load:g}".lower()]
+        selector = f'load{{test="{self.namespace}",pod="{pod}"}}'
+        eventually(lambda: [one["value"][1].lower() for one in self.prometheus.query(selector)], wanted.__eq__)
+
+    def serve(self, source: Source, name: str, pod: str = "a") -> None:
+        """Have `source` scraped as the metric `name` of this scene."""
+        counter = Counter(name=name, labels=(("test", self.namespace), ("pod", pod)))
+        self.exporter.sources = {**self.exporter.sources, counter: source}
+
+    def apply(self, *objects: dict[str, Any]) -> None:
+        """`kubectl apply` in this namespace."""
+        self.sandbox.apply(*(merged(one, {"metadata": {"namespace": self.namespace}}) for one in objects))
+
+    def scaler(self, name: str = "web", **spec: Any) -> dict[str, Any]:
+        """A PredictiveScaler of the Deployment "web" that ticks every second and is held back by nothing but `spec`."""
+        prometheus = {"address": self.prometheus.url, "query": self.query}
+        plain = {
+            "targetRef": {"name": "web"},
+            "maxReplicas": 50,
+            "metric": {"prometheus": prometheus, "targetPerReplica": f"{PER_REPLICA:g}"},
+            "forecast": {"model": "nothing", "leadTime": "1s"},
+            "intervalSeconds": 1,
+            "behavior": UNHURRIED,
+        }
+        return {
+            "apiVersion": f"{GROUP}/{VERSION}",
+            "kind": KIND,
+            "metadata": {"name": name},
+            "spec": merged(plain, spec),
+        }
+
+    def patch(self, what: str, patch: dict[str, Any]) -> None:
+        """`kubectl patch` of an object such as "psc/web"."""
+        self.kubectl("patch", what, "--type=merge", "-p", json.dumps(patch))
+
+    def kubectl(self, *arguments: str) -> str:
+        """kubectl in this namespace."""
+        return self.sandbox.kubectl(*arguments, "-n", self.namespace)
+
+    def get(self, *what: str) -> Any:
+        """An object such as "psc/web", or a list."""
+        return self.sandbox.get(*what, "-n", self.namespace)
+
+    def replicas(self, what: str = "deployment/web") -> int:
+        """The replicas that a workload asks for."""
+        return int(self.get(what)["spec"]["replicas"])
+
+    def status(self, name: str = "web") -> dict[str, Any]:
+        """The status of a PredictiveScaler; empty before the first."""
+        return dict(self.get(f"psc/{name}").get("status", {}))
+
+    def condition(self, type_: str, name: str = "web") -> tuple[str, str, str]:
+        """Status, reason and message of a condition; empty texts before there is one."""
+        for one in self.status(name).get("conditions", []):
+            if one["type"] == type_:
+                return one["status"], one["reason"], one["message"]
+        return "", "", ""
+
+    def notes(self, reason: str) -> list[str]:
+        """The notes of the events with this reason."""
+        events = self.get("events.events.k8s.io")["items"]
+        return [event["note"] for event in events if event["reason"] == reason]
+
+    def writes(self) -> list[AuditEvent]:
+        """Every attempt of the controller to write a size in this namespace."""
+        return [event for event in self.requests() if event.subresource == "scale" and event.verb != "get"]
+
+    def requests(self) -> list[AuditEvent]:
+        """All that the controller asked of the API server about this namespace."""
+        return [event for event in self.sandbox.audit_events(USER) if event.namespace == self.namespace]
+
+    def await_replicas(self, replicas: int, what: str = "deployment/web") -> None:
+        """Wait until a workload asks for `replicas`."""
+        eventually(lambda: self.replicas(what), replicas.__eq__)
+
+    def await_condition(self, type_: str, status: str, reason: str, name: str = "web") -> str:
+        """Wait until a condition says so; its message."""
+        return eventually(lambda: self.condition(type_, name), lambda found: found[:2] == (status, reason))[2]
+
+    def await_exists(self, what: str) -> None:
+        """Wait until kubectl can get it."""
+        eventually(lambda: self.exists(what))
+
+    def exists(self, what: str) -> bool:
+        """Whether kubectl can get it."""
+        try:
+            self.get(what)
+        except CommandError:
+            return False
+        return True
+
+
+def await_decisions(controller: Controller, scene: Scene, count: int = 3, name: str = "web") -> list[dict[str, Any]]:
+    """Wait until `count` decisions were made from now on; these."""
+    seen: dict[str, dict[str, Any]] = {}
+
+    def newest() -> dict[str, dict[str, Any]]:
+        decision = controller.last_decision(scene.namespace, name)
+        if decision is not None:
+            seen[decision["time"]] = decision
+        return seen
+
+    eventually(newest, lambda decisions: len(decisions) > count)
+    return list(seen.values())[1:]  # the first was there before

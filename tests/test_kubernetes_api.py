@@ -8,6 +8,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import AsyncMock
 
 import pytest
 from aiohttp import web
@@ -81,12 +82,16 @@ def test_no_typed_api_is_imported() -> None:
 # Credentials
 
 
-async def test_a_refused_token_is_read_again(api: KubernetesApi, server: FakeApiServer, kubeconfig: Path) -> None:
+async def test_a_refused_token_is_read_again_once_for_all(
+    api: KubernetesApi, server: FakeApiServer, kubeconfig: Path
+) -> None:
     server.objects["/version"] = {}
     server.token = "second"
     change_token(kubeconfig, "second")
+    reload = api._reload = AsyncMock(wraps=api._reload)
     await asyncio.gather(*(api.get("/version") for _ in range(5)))
     assert server.calls[-1].authorization == "Bearer second"
+    assert reload.await_count == 1
 
 
 async def test_a_token_that_stays_refused_is_tried_once(api: KubernetesApi, server: FakeApiServer) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -130,6 +131,8 @@ class Search:
             except BlockingIOError:
                 self.report(f"waiting for another process that is providing {bundle.name} {bundle.version}")
                 fcntl.flock(lock, fcntl.LOCK_EX)
+            for leftover in (self.cache / bundle.directory_name).glob(".*-*"):  # of a process that was killed
+                shutil.rmtree(leftover, ignore_errors=True)
             yield
 
 

@@ -191,9 +191,9 @@ class Prometheus:
         return Program(name="prometheus", argv=tuple(argv), log=self.log)
 
     def _load(self, file: Path) -> None:
-        command = [self._binaries["promtool"], "tsdb", "create-blocks-from", "openmetrics", "--quiet", BLOCK_SPAN]
+        command = [str(self._binaries["promtool"]), "tsdb", "create-blocks-from", "openmetrics", "--quiet", BLOCK_SPAN]
         done = subprocess.run(
-            [*command, file, self.directory / "data"],
+            [*command, str(file), str(self.directory / "data")],
             capture_output=True,
             text=True,
             check=False,

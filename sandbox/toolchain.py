@@ -185,5 +185,6 @@ BUNDLES = (
             ),
         ),
         usual_build=2,
+        stamps={"helm.sh/helm/v4/internal/version.version": f"v{HELM}"},
     ),
 )

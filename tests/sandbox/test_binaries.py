@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -105,6 +106,21 @@ def test_what_was_built_once_is_not_built_again(search: Search, go: Path) -> Non
     first = search.all()
     go.unlink()
     assert search.all() == first
+
+
+def test_two_at_once_build_once(tmp_path: Path, search: Search, go: Path) -> None:
+    executable(go, FAKE_GO.replace("while", f"echo built >> {tmp_path}/builds; sleep 0.3; while", 1))
+    with ThreadPoolExecutor() as both:
+        first, second = both.map(lambda _: search.all(), range(2))
+    assert first == second
+    assert (tmp_path / "builds").read_text(encoding="utf-8") == "built\n"
+
+
+@pytest.mark.usefixtures("go")
+def test_what_a_killed_build_left_is_removed(tmp_path: Path, search: Search) -> None:
+    (tmp_path / "cache" / "made-v1.3.0" / ".build-x").mkdir(parents=True)
+    search.all()
+    assert [entry.name for entry in (tmp_path / "cache" / "made-v1.3.0").iterdir()] == ["tool"]
 
 
 def test_a_failed_build_quotes_its_log(search: Search, go: Path) -> None:

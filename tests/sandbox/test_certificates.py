@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 from cryptography.x509.oid import NameOID
-from cryptography.x509.verification import DNSName, IPAddress, PolicyBuilder, Store, VerificationError
+from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 
 from sandbox.certificates import LIFETIME, Authority, KeyPair
 
@@ -27,7 +27,7 @@ def load(path: Path) -> x509.Certificate:
 
 def verify(authority: Authority, pair: KeyPair, host: str, time: datetime = NOW) -> None:
     policy = PolicyBuilder().store(Store([authority.certificate])).time(time)
-    subject = IPAddress(IPv4Address(host)) if host[0].isdigit() else DNSName(host)
+    subject = x509.IPAddress(IPv4Address(host)) if host[0].isdigit() else x509.DNSName(host)
     policy.build_server_verifier(subject).verify(load(pair.certificate), [])
 
 

@@ -9,7 +9,8 @@ import asyncio
 import base64
 import os
 import ssl
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -84,46 +85,45 @@ class CredentialStore:
         self._secrets = secrets
         self._max_age = max_age
         self._read: dict[tuple[str, str], _Read] = {}
+        self._reading: defaultdict[tuple[str, str], asyncio.Lock] = defaultdict(asyncio.Lock)
         self._built: dict[Access, _Built] = {}
 
-    async def resolve(self, accesses: Iterable[Access], now: datetime) -> dict[Access, Credentials | MetricError]:
-        """Credentials for each access, or why there are none."""
-        wanted = set(accesses)
-        names = {(access.namespace, key.name) for access in wanted for key in access.secret_keys() if access.namespace}
-        await asyncio.gather(*(self._refresh(namespace, name, now) for namespace, name in names if namespace))
-        resolved = {access: self._credentials(access) for access in wanted}
-        self._forget(now)
-        return resolved
+    async def resolve(self, access: Access, now: datetime) -> Credentials:
+        """Credentials for `access`. Raises MetricError."""
+        if access.namespace:
+            for name in {key.name for key in access.secret_keys()}:
+                await self._refresh(access.namespace, name, now)
+        return self._credentials(access)
 
-    async def _refresh(self, namespace: str, name: str, now: datetime) -> None:
-        held = self._read.get((namespace, name))
-        if held and timedelta(0) <= now - held.time < self._max_age:
-            return
-        try:
-            data: Mapping[str, bytes] | SecretError = await self._secrets.read_secret(namespace, name)
-        except SecretError as error:
-            data = held.data if held and error.is_transient else error
-        self._read[namespace, name] = _Read(time=now, data=data)
-
-    def _forget(self, now: datetime) -> None:
+    def forget(self, now: datetime) -> None:
         """Drop what nobody asked for lately: a value should not outlive its use."""
         horizon = 2 * self._max_age
-        self._read = {key: read for key, read in self._read.items() if now - read.time < horizon}
+        for key in [key for key, read in self._read.items() if now - read.time >= horizon]:
+            del self._read[key]
+            self._reading.pop(key, None)
         self._built = {
             access: built
             for access, built in self._built.items()
             if all((access.namespace or "", key.name) in self._read for key in access.secret_keys())
         }
 
-    def _credentials(self, access: Access) -> Credentials | MetricError:
-        try:
-            values = tuple(self._value(access, key) for key in access.secret_keys())
-            built = self._built.get(access)
-            if built is None or built.values != values:
-                built = _Built(values=values, credentials=self._build(access))
-                self._built[access] = built
-        except MetricError as error:
-            return error
+    async def _refresh(self, namespace: str, name: str, now: datetime) -> None:
+        """Read a Secret unless it was read lately; those who ask at once wait for one read."""
+        async with self._reading[namespace, name]:
+            held = self._read.get((namespace, name))
+            if held and timedelta(0) <= now - held.time < self._max_age:
+                return
+            try:
+                data: Mapping[str, bytes] | SecretError = await self._secrets.read_secret(namespace, name)
+            except SecretError as error:
+                data = held.data if held and error.is_transient else error
+            self._read[namespace, name] = _Read(time=now, data=data)
+
+    def _credentials(self, access: Access) -> Credentials:
+        values = tuple(self._value(access, key) for key in access.secret_keys())
+        built = self._built.get(access)
+        if built is None or built.values != values:
+            built = self._built[access] = _Built(values=values, credentials=self._build(access))
         return built.credentials
 
     def _build(self, access: Access) -> Credentials:

@@ -7,7 +7,7 @@ since. It must not decide what a missing value means: absent is NaN or None, wit
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
@@ -26,7 +26,6 @@ PAGE_POINTS = 10_000
 _ANSWERED = {MetricReason.EMPTY, MetricReason.NOT_FINITE, MetricReason.NEGATIVE}
 """No usable value now, but the server works and its past is worth asking for."""
 
-_Key = TypeVar("_Key", bound=Hashable)
 _Value = TypeVar("_Value")
 
 
@@ -110,6 +109,7 @@ class PrometheusSource:
         answers = await self._ask(lines, now)
         observations = [self._answer(*pair, answers, now) for pair in zip(requests, lines, strict=True)]
         self._evict(now)
+        self._credentials.forget(now)
         return observations
 
     def _line(self, request: MetricRequest) -> _Line:
@@ -123,33 +123,40 @@ class PrometheusSource:
         self._pasts[line] = _Past(held=past.held, context=max(context, past.context), used=now)
 
     async def _ask(self, lines: Sequence[_Line], now: datetime) -> _Answers:
-        """The present of all first; then the past, of those whose server answered."""
         deadline = asyncio.get_running_loop().time() + self._limits.tick_seconds
-        endpoints = await self._endpoints({line.question for line in lines}, now, deadline)
-        latest = await _all({question: self._latest(question, endpoints, now) for question in endpoints}, deadline)
-        worth = [line for line in dict.fromkeys(lines) if _is_answered(latest[line.question])]
-        updates = await _all({line: self._update(line, endpoints, now) for line in worth}, deadline)
-        failures = {line: error for line, error in updates.items() if isinstance(error, MetricError)}
-        return _Answers(latest=latest, failures=failures)
+        asked: dict[_Question, dict[_Line, None]] = {}
+        for line in lines:
+            asked.setdefault(line.question, {})[line] = None
+        found = await asyncio.gather(*(self._pursue(question, asked[question], now, deadline) for question in asked))
+        failures = {line: error for _, errors in found for line, error in errors.items()}
+        return _Answers(latest=dict(zip(asked, (latest for latest, _ in found), strict=True)), failures=failures)
 
-    async def _endpoints(
-        self, questions: Iterable[_Question], now: datetime, deadline: float
-    ) -> dict[_Question, Endpoint | MetricError]:
-        accesses = {question.access for question in questions}
-        resolved = await _within(deadline, self._credentials.resolve(accesses, now))
-        return {
-            question: _endpoint(question, resolved if isinstance(resolved, MetricError) else resolved[question.access])
-            for question in questions
-        }
+    async def _pursue(
+        self, question: _Question, lines: Iterable[_Line], now: datetime, deadline: float
+    ) -> tuple[Sample | MetricError, dict[_Line, MetricError]]:
+        """The present, then the past if the server answered; no question waits for another's server.
 
-    async def _latest(
-        self, question: _Question, endpoints: Mapping[_Question, Endpoint | MetricError], now: datetime
-    ) -> Sample:
-        return await self._api.instant(_entered(endpoints[question]), question.query, now)
+        The slots of an address are given in the order of asking, so the present of all comes before the past of any.
+        """
+        latest = await _within(deadline, self._latest(question, now))
+        failures: dict[_Line, MetricError] = {}
+        if isinstance(latest, Sample) or latest.reason in _ANSWERED:
+            for line in lines:
+                failure = await _within(deadline, self._update(line, now))
+                if failure is not None:
+                    failures[line] = failure
+        return latest, failures
 
-    async def _update(self, line: _Line, endpoints: Mapping[_Question, Endpoint | MetricError], now: datetime) -> None:
+    async def _endpoint(self, question: _Question, now: datetime) -> Endpoint:
+        credentials = await self._credentials.resolve(question.access, now)
+        return Endpoint(address=question.address, credentials=credentials)
+
+    async def _latest(self, question: _Question, now: datetime) -> Sample:
+        return await self._api.instant(await self._endpoint(question, now), question.query, now)
+
+    async def _update(self, line: _Line, now: datetime) -> None:
         """Read what closed since, and what a longer context needs; each page is kept as soon as it is read."""
-        endpoint = _entered(endpoints[line.question])
+        endpoint = await self._endpoint(line.question, now)
         past = self._pasts[line]
         last = _index(now, line.step)
         for page in missing(past.held, last, past.context, self._limits.page_points):
@@ -222,13 +229,8 @@ async def fetch_range(
     return Series(end=EPOCH + last * step, step=step, values=np.concatenate(values))
 
 
-async def _all(asking: Mapping[_Key, Coroutine[Any, Any, _Value]], deadline: float) -> dict[_Key, _Value | MetricError]:
-    """Run all at once; what is not done by `deadline` (loop time) counts as timed out."""
-    results = await asyncio.gather(*(_within(deadline, question) for question in asking.values()))
-    return dict(zip(asking, results, strict=True))
-
-
 async def _within(deadline: float, question: Coroutine[Any, Any, _Value]) -> _Value | MetricError:
+    """Its result; what is not done by `deadline` (loop time) counts as timed out."""
     try:
         async with asyncio.timeout_at(deadline):
             return await question
@@ -238,22 +240,6 @@ async def _within(deadline: float, question: Coroutine[Any, Any, _Value]) -> _Va
         return MetricError(
             MetricReason.TIMEOUT, "the tick's time was over before an answer came; the next tick goes on"
         )
-
-
-def _endpoint(question: _Question, credentials: Credentials | MetricError) -> Endpoint | MetricError:
-    if isinstance(credentials, MetricError):
-        return credentials
-    return Endpoint(address=question.address, credentials=credentials)
-
-
-def _entered(endpoint: Endpoint | MetricError) -> Endpoint:
-    if isinstance(endpoint, MetricError):
-        raise endpoint
-    return endpoint
-
-
-def _is_answered(latest: Sample | MetricError) -> bool:
-    return isinstance(latest, Sample) or latest.reason in _ANSWERED
 
 
 def _fresh(latest: Sample | MetricError, max_age: timedelta, now: datetime) -> Sample | MetricError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from controller.core.series import Observation
-from controller.ports import MetricReason, SecretError
-from controller.sources.credentials import Access, Credentials, CredentialStore
+from controller.ports import MetricError, MetricReason, SecretError
+from controller.sources.credentials import Access, CredentialStore
 from controller.sources.prometheus import PrometheusSource
 from controller.spec import BasicAuth, SecretKey, Tls
 from tests.servers.certificates import Authority, Pair
@@ -110,15 +110,22 @@ async def test_old_values_outlive_a_failure_that_passes(
     secrets: FakeSecrets, is_transient: bool, is_kept: bool
 ) -> None:
     store, access = CredentialStore(secrets), Access.of(request(bearer=TOKEN))
-    await store.resolve([access], NOW)
+    first = await store.resolve(access, NOW)
     secrets.error = SecretError("no", is_transient=is_transient)
-    resolved = await store.resolve([access], NOW + timedelta(minutes=1))
-    assert isinstance(resolved[access], Credentials) is is_kept
+    with nullcontext() if is_kept else pytest.raises(MetricError):
+        assert await store.resolve(access, NOW + timedelta(minutes=1)) is first
+
+
+async def test_what_is_not_used_is_forgotten(secrets: FakeSecrets) -> None:
+    store = CredentialStore(secrets)
+    await store.resolve(Access.of(request(bearer=TOKEN)), NOW)
+    store.forget(NOW + timedelta(minutes=2))
+    assert (store._read, store._built, store._reading) == ({}, {}, {})
 
 
 async def test_credentials_do_not_show_what_they_hold(secrets: FakeSecrets) -> None:
     store, access = CredentialStore(secrets), Access.of(request(bearer=TOKEN))
-    resolved = await store.resolve([access], NOW)
+    resolved = await store.resolve(access, NOW)
     assert "t0ken" not in f"{resolved}{store._read}{store._built}"
 
 
@@ -226,8 +233,6 @@ async def test_trust_is_built_again_only_when_the_secret_changed(pem: FakeSecret
     for minute in range(3):
         if minute == 2:
             pem.data["web", "tls"] = {"ca": keys.authority.certificate + b"\n"}
-        credentials = (await store.resolve([access], NOW + timedelta(minutes=minute)))[access]
-        assert isinstance(credentials, Credentials)
-        trusts.append(credentials.trust)
+        trusts.append((await store.resolve(access, NOW + timedelta(minutes=minute))).trust)
     assert trusts[0] is trusts[1]
     assert trusts[1] is not trusts[2]

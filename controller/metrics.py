@@ -28,6 +28,7 @@ class Metrics:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # else each counter has a second series
         self.registry = CollectorRegistry()
         self._children: dict[str, dict[tuple[Gauge | Counter, tuple[str, ...]], Gauge | Counter]] = {}
+        self._keys: dict[str, str] = {}
         self._load = self._gauge("load", "Load that is seen now.")
         self._forecast = self._gauge(
             "forecast_load", "Forecast load by quantile and by seconds ahead.", "level", "lead"
@@ -47,6 +48,7 @@ class Metrics:
 
     def tell(self, scaler: Scaler, outcome: Outcome, conditions: Sequence[Condition]) -> None:
         """Take in one scaler's tick."""
+        self._keys[scaler.uid] = scaler.key
         for condition in conditions:
             self._set(scaler, self._condition, float(condition.status is Status.TRUE), condition.type.value)
         for problem in outcome.problems:
@@ -72,9 +74,11 @@ class Metrics:
         self._scalers.set_function(lambda: len(scalers))
 
     def forget(self, uid: str) -> None:
-        """Drop the series of a scaler that is gone."""
-        for metric, labels in self._children.pop(uid, {}):
-            metric.remove(*labels)
+        """Drop the series of a scaler that is gone, unless another one has its name by now."""
+        key = self._keys.pop(uid, None)
+        if key is not None and key not in self._keys.values():
+            for metric, labels in self._children.pop(key):
+                metric.remove(*labels)
 
     def _tell_decision(self, scaler: Scaler, decision: Decision, *, is_written: bool) -> None:
         demand = decision.demand
@@ -97,12 +101,12 @@ class Metrics:
         for lead in (own, *LEADS):
             for level in (0.5, spec.policy.quantile):
                 at = outcome.time + lead
-                load = forecast.peak(level, at - forecast.step, at)
+                load = forecast.peak(level, at - timedelta.resolution, at)
                 self._set(scaler, self._forecast, load, f"{level:g}", f"{lead.total_seconds():g}")
 
     def _silence(self, scaler: Scaler, *gauges: Gauge) -> None:
         """What these showed is not known now."""
-        for (metric, _), child in self._children.get(scaler.uid, {}).items():
+        for (metric, _), child in self._children.get(scaler.key, {}).items():
             if metric in gauges:
                 cast("Gauge", child).set(float("nan"))
 
@@ -113,7 +117,7 @@ class Metrics:
     def _child(self, scaler: Scaler, metric: _M, *labels: str) -> _M:
         """The series of a scaler, remembered so that it can be found at once and dropped with the scaler."""
         values = (scaler.namespace, scaler.name, *labels)
-        children = self._children.setdefault(scaler.uid, {})
+        children = self._children.setdefault(scaler.key, {})
         child = children.get((metric, values))
         if child is None:
             child = children[metric, values] = metric.labels(*values)

@@ -1,0 +1,323 @@
+"""The failure table, row by row: what the cycle does, and what the user sees in condition, event and metric.
+
+Each row runs one good tick, breaks one thing, and runs another. `size` is the target's size after that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from controller.core.memory import Memory, TrackRecord
+from controller.cycle import Cycle
+from controller.ledger import Ledger
+from controller.metrics import Metrics
+from controller.ports import MetricError, ModelError, TargetError
+from controller.registry import Registry
+from controller.report import Report
+from tests.builders import NOW, body, forecast, seconds, seen, series, unseen
+from tests.fakes import FakeModels, FakeOwners, FakeSource, FakeStatusWriter, FakeTarget
+
+LATER = NOW + seconds(30)
+LATER_STILL = NOW + timedelta(minutes=20)
+AT_REST = seen(500, at=LATER)
+"""A load for which the 5 replicas of the first tick are right."""
+
+
+class World:
+    """A cycle that reports for real. "web" serves 100 a replica and falls back to 8; "other" is its neighbour."""
+
+    def __init__(self) -> None:
+        self.source = FakeSource(answer=seen(500))
+        self.models = FakeModels()
+        self.target = FakeTarget(sizes={"web": 5, "other": 5})
+        self.owners = FakeOwners()
+        self.writer = FakeStatusWriter()
+        self.metrics = Metrics()
+        self.registry = Registry()
+        report = Report(writer=self.writer, metrics=self.metrics, ledger=Ledger())
+        self.cycle = Cycle(
+            source=self.source,
+            models=self.models,
+            target=self.target,
+            owners=self.owners,
+            reporter=report,
+            registry=self.registry,
+        )
+        self.registry.put(body("web", spec=WEB))
+        self.registry.put(body("other"))
+
+    async def tick(self, now: datetime) -> None:
+        await self.cycle.tick(now, self.registry.all())
+
+    def condition(self, kind: str) -> tuple[str, str]:
+        """Status and reason."""
+        found = {one["type"]: one for one in self.writer.statuses["uid-web"]["conditions"]}
+        return found[kind]["status"], found[kind]["reason"]
+
+    def events(self) -> list[tuple[str, str]]:
+        return [(event.type, event.reason) for event in self.writer.events if event.uid == "uid-web"]
+
+    def errors(self) -> dict[tuple[str, str], float]:
+        """Counted problems by step and reason."""
+        family = next(one for one in self.metrics.registry.collect() if one.name == "predictive_scaler_errors")
+        return {
+            (sample.labels["step"], sample.labels["reason"]): sample.value
+            for sample in family.samples
+            if sample.labels["scaler"] == "web" and sample.name.endswith("_total")
+        }
+
+    def message(self, kind: str) -> str:
+        found = {one["type"]: one for one in self.writer.statuses["uid-web"]["conditions"]}
+        return str(found[kind]["message"])
+
+
+WEB: dict[str, Any] = {"fallback": {"after": "10m", "replicas": 8}, "maxReplicas": 20}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One row: how it is broken, and what must follow. `when`: the time of the second tick."""
+
+    name: str
+    break_: Callable[[World], None]
+    condition: str
+    reason: str
+    step: str | None = None
+    size: int = 5
+    when: datetime = LATER
+    words: str = ""
+
+
+def _refuse(world: World) -> None:
+    world.registry.put(body("web", generation=2, spec=WEB | {"maxReplicas": 0}))
+
+
+def _answer(answer: Any) -> Callable[[World], None]:
+    def break_(world: World) -> None:
+        world.source.by_query[QUERY] = answer
+
+    return break_
+
+
+QUERY = "sum(rate(http_requests_total[1m]))"
+
+
+def _model(error: ModelError) -> Callable[[World], None]:
+    def break_(world: World) -> None:
+        world.models.model = error
+
+    return break_
+
+
+def _output(world: World) -> None:
+    world.models.answer = lambda _: ModelError("output-finite", "the forecast holds NaN or infinity")
+    world.source.answer = seen(700, at=LATER, history=series([1.0], end=LATER))
+
+
+def _read(reason: str) -> Callable[[World], None]:
+    def break_(world: World) -> None:
+        world.target.failing, world.target.read_error = "web", TargetError(reason, f"words for {reason}")
+
+    return break_
+
+
+def _write(reason: str) -> Callable[[World], None]:
+    def break_(world: World) -> None:
+        world.source.answer = seen(900, at=LATER)
+        world.target.failing, world.target.write_error = "web", TargetError(reason, f"words for {reason}")
+
+    return break_
+
+
+def _owned(world: World) -> None:
+    world.source.answer = seen(900, at=LATER)
+    world.owners.owners["web"] = 'HorizontalPodAutoscaler "web"'
+
+
+def _lose(world: World) -> None:
+    """A record that lost by twice the naive loss, as it is after a restart; the forecast asks for 20 replicas."""
+    record = TrackRecord(settled=20.0, loss=2.0, loss_persistence=1.0, loss_seasonal=1.0)
+    status = {"memory": Memory(track=record).to_json()}
+    world.registry.discard("uid-web")
+    world.registry.put(body("web", spec=WEB, status=status))
+    world.cycle.forget("uid-web")
+    world.models.answer = lambda asked: forecast(2000, origin=asked.history.end)
+    world.source.answer = seen(500, at=LATER, history=series([1.0], end=LATER))
+
+
+def _break_unforeseen(world: World) -> None:
+    world.source.answer = seen(900, at=LATER)
+    world.target.failing, world.target.read_error = "web", RuntimeError("boom")
+
+
+ROWS = [
+    Row(name="spec refused", break_=_refuse, condition="Ready", reason="SpecInvalid", words="maxReplicas"),
+    Row(
+        name="metric missing",
+        break_=_answer(MetricError("MetricEmpty", "no series")),
+        condition="MetricsAvailable",
+        reason="MetricEmpty",
+        step="observe",
+        words="no series",
+    ),
+    Row(
+        name="metric null, NaN or too old",
+        break_=_answer(unseen("the last sample is too old", "MetricStale")),
+        condition="MetricsAvailable",
+        reason="MetricStale",
+        step="observe",
+        words="too old",
+    ),
+    Row(
+        name="metric missing beyond fallback.after",
+        break_=_answer(MetricError("MetricEmpty", "no series")),
+        condition="MetricsAvailable",
+        reason="MetricEmpty",
+        step="observe",
+        when=LATER_STILL,
+        size=8,
+    ),
+    Row(
+        name="model absent",
+        break_=_model(ModelError("file", "there is no such file")),
+        condition="Forecasting",
+        reason="ModelFile",
+        step="forecast",
+        words="file",
+    ),
+    Row(
+        name="model corrupt",
+        break_=_model(ModelError("onnx", "refused")),
+        condition="Forecasting",
+        reason="ModelOnnx",
+        step="forecast",
+    ),
+    Row(
+        name="card wrong",
+        break_=_model(ModelError("test-vector", "answers differently")),
+        condition="Forecasting",
+        reason="ModelTestVector",
+        step="forecast",
+        words="test-vector",
+    ),
+    Row(
+        name="output not finite: reactive on what is seen",
+        break_=_output,
+        condition="Forecasting",
+        reason="ModelOutputFinite",
+        step="forecast",
+        size=7,
+    ),
+    Row(name="forecast worse than naive", break_=_lose, condition="Forecasting", reason="LosingToNaive", words="0%"),
+    Row(
+        name="target missing",
+        break_=_read("TargetNotFound"),
+        condition="AbleToScale",
+        reason="TargetNotFound",
+        step="read",
+    ),
+    Row(
+        name="target conflict",
+        break_=_write("TargetConflict"),
+        condition="AbleToScale",
+        reason="TargetConflict",
+        step="act",
+    ),
+    Row(
+        name="target forbidden",
+        break_=_write("TargetForbidden"),
+        condition="AbleToScale",
+        reason="TargetForbidden",
+        step="act",
+    ),
+    Row(
+        name="another autoscaler owns the target",
+        break_=_owned,
+        condition="AbleToScale",
+        reason="TargetOwned",
+        step="act",
+        words='HorizontalPodAutoscaler "web"',
+    ),
+    Row(
+        name="anything else",
+        break_=_break_unforeseen,
+        condition="AbleToScale",
+        reason="InternalError",
+        step="decide",
+        words="the last size stands",
+    ),
+]
+COUNTED = [row for row in ROWS if row.step is not None]
+AT_THE_TARGET = [row for row in ROWS if row.step in {"read", "act", "decide"}]
+
+
+async def _broken(row: Row) -> World:
+    world = World()
+    await world.tick(NOW)
+    world.writer.events.clear()
+    world.source.answer = AT_REST if row.when == LATER else seen(500, at=row.when)
+    row.break_(world)
+    await world.tick(row.when)
+    return world
+
+
+def _name(row: Row) -> str:
+    return row.name
+
+
+@pytest.mark.parametrize("row", ROWS, ids=_name)
+async def test_size(row: Row) -> None:
+    assert (await _broken(row)).target.sizes["web"] == row.size
+
+
+@pytest.mark.parametrize("row", ROWS, ids=_name)
+async def test_condition(row: Row) -> None:
+    assert (await _broken(row)).condition(row.condition) == ("False", row.reason)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=_name)
+async def test_condition_says_why(row: Row) -> None:
+    assert row.words in (await _broken(row)).message(row.condition)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=_name)
+async def test_event_warns(row: Row) -> None:
+    assert ("Warning", row.reason) in (await _broken(row)).events()
+
+
+@pytest.mark.parametrize("row", COUNTED, ids=_name)
+async def test_error_is_counted_by_step(row: Row) -> None:
+    assert (await _broken(row)).errors() == {(row.step, row.reason): 1.0}
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if row.condition == "Forecasting"], ids=_name)
+async def test_a_failure_of_the_forecast_leaves_the_scaler_ready(row: Row) -> None:
+    assert (await _broken(row)).condition("Ready")[0] == "True"
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if row.condition == "AbleToScale"], ids=_name)
+async def test_a_failure_of_the_target_makes_the_scaler_not_ready(row: Row) -> None:
+    assert (await _broken(row)).condition("Ready") == ("False", row.reason)
+
+
+@pytest.mark.parametrize("row", AT_THE_TARGET, ids=_name)
+async def test_a_failure_of_the_target_holds_up_nobody_else(row: Row) -> None:
+    world = await _broken(row)
+    neighbour = world.source.answer
+    assert not isinstance(neighbour, Exception)
+    assert neighbour.latest is not None
+    assert world.target.sizes["other"] == neighbour.latest.value / 100
+
+
+@pytest.mark.parametrize("row", AT_THE_TARGET, ids=_name)
+async def test_once_mended_the_scaler_is_ready_again(row: Row) -> None:
+    world = await _broken(row)
+    world.target.read_error = world.target.write_error = None
+    world.owners.owners.clear()
+    await world.tick(LATER + seconds(15))
+    assert world.condition("Ready") == ("True", "Scaling")

@@ -1,0 +1,137 @@
+"""Outcomes in the words of conditions."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from controller.conditions import Condition, ConditionType, Status, conditions, stored
+from controller.core.decide import decide
+from controller.core.memory import TrackRecord
+from controller.outcome import Outcome, Problem, Stage
+from tests.builders import FRESH, NOW, forecast, policy, scaler, seconds, seen
+
+WELL = {"Ready": "True", "MetricsAvailable": "True", "Forecasting": "True", "AbleToScale": "True"}
+
+
+def _outcome(*problems: Problem, current: int = 5, load: float | None = 50, **fields: Any) -> Outcome:
+    memory = fields.pop("memory", FRESH)
+    decision, _ = decide(NOW, None if load is None else seen(load), forecast(50), current, policy(), memory)
+    made: dict[str, Any] = {"decision": decision, "forecast": forecast(50), "memory": memory}
+    return Outcome(**({"time": NOW, "problems": problems} | made | fields))
+
+
+def _statuses(outcome: Outcome, **spec: Any) -> dict[str, str]:
+    return {one.type.value: one.status.value for one in conditions(scaler(spec=spec), outcome, ())}
+
+
+def _reason(outcome: Outcome, kind: ConditionType, **spec: Any) -> str:
+    return next(one.reason for one in conditions(scaler(spec=spec), outcome, ()) if one.type is kind)
+
+
+def _problem(stage: Stage) -> Problem:
+    return Problem(stage=stage, reason="SomeReason", message="some words")
+
+
+def test_all_is_well() -> None:
+    assert _statuses(_outcome()) == WELL
+
+
+@pytest.mark.parametrize(
+    ("stage", "false"),
+    [
+        (Stage.FORECAST, {"Forecasting"}),
+        (Stage.READ, {"Ready", "AbleToScale"}),
+        (Stage.DECIDE, {"Ready", "AbleToScale"}),
+        (Stage.ACT, {"Ready", "AbleToScale"}),
+    ],
+)
+def test_what_a_problem_makes_false_by_stage(stage: Stage, false: set[str]) -> None:
+    statuses = _statuses(_outcome(_problem(stage)))
+    assert {kind for kind, status in statuses.items() if status != "True"} == false
+
+
+def test_a_metric_that_is_missing_makes_the_scaler_not_ready() -> None:
+    statuses = _statuses(_outcome(_problem(Stage.OBSERVE), load=None))
+    assert {kind for kind, status in statuses.items() if status != "True"} == {"Ready", "MetricsAvailable"}
+
+
+def test_a_load_without_its_history_is_still_a_metric() -> None:
+    assert _statuses(_outcome(_problem(Stage.OBSERVE)))["MetricsAvailable"] == "True"
+
+
+def test_a_load_without_its_history_says_so() -> None:
+    assert _reason(_outcome(_problem(Stage.OBSERVE)), ConditionType.METRICS_AVAILABLE) == "SomeReason"
+
+
+def test_the_worse_of_two_problems_is_the_reason_of_ready() -> None:
+    outcome = _outcome(
+        Problem(stage=Stage.OBSERVE, reason="MetricEmpty", message=""),
+        Problem(stage=Stage.ACT, reason="TargetOwned", message=""),
+        load=None,
+    )
+    assert _reason(outcome, ConditionType.READY) == "TargetOwned"
+
+
+@pytest.mark.parametrize(
+    ("spec", "statuses", "reason"),
+    [
+        ({"mode": "Observe"}, WELL, "Observing"),
+        ({"mode": "Paused"}, dict.fromkeys(WELL, "Unknown") | {"Ready": "True"}, "Paused"),
+        ({"maxReplicas": 0}, dict.fromkeys(WELL, "Unknown") | {"Ready": "False"}, "SpecInvalid"),
+        ({}, WELL, "Scaling"),
+    ],
+)
+def test_statuses_and_the_reason_of_ready_by_spec(spec: dict[str, Any], statuses: dict[str, str], reason: str) -> None:
+    assert (_statuses(_outcome(), **spec), _reason(_outcome(), ConditionType.READY, **spec)) == (statuses, reason)
+
+
+def test_no_forecast_and_no_problem_is_no_forecast() -> None:
+    assert _reason(_outcome(forecast=None), ConditionType.FORECASTING) == "NoForecast"
+
+
+@pytest.mark.parametrize(("loss", "reason"), [(1.2, "Forecasting"), (1.3, "LosingToNaive")])  # weight 0.6, 0.4
+def test_a_forecast_loses_to_the_naive_below_half_its_weight(loss: float, reason: str) -> None:
+    memory = replace(FRESH, track=TrackRecord(settled=10, loss=loss, loss_persistence=1, loss_seasonal=1))
+    assert _reason(_outcome(memory=memory), ConditionType.FORECASTING) == reason
+
+
+def test_a_target_at_zero_is_not_scaled() -> None:
+    assert _reason(_outcome(current=0), ConditionType.ABLE_TO_SCALE) == "TargetScaledToZero"
+
+
+def test_a_condition_keeps_its_time_while_its_status_stays() -> None:
+    earlier = conditions(scaler(), _outcome(), ())
+    later = conditions(scaler(), _outcome(_problem(Stage.FORECAST), time=NOW + seconds(15)), earlier)
+    changed = {one.type.value for one in later if one.since > NOW}
+    assert changed == {"Forecasting"}
+
+
+def test_stored_conditions_come_back_equal() -> None:
+    made = conditions(scaler(), _outcome(_problem(Stage.ACT)), ())
+    assert stored({"conditions": [one.to_json(3) for one in made]}) == made
+
+
+def test_conditions_of_others_are_left_out() -> None:
+    foreign = {
+        "type": "Synced",
+        "status": "True",
+        "reason": "",
+        "message": "",
+        "lastTransitionTime": "2026-01-01T00:00:00Z",
+    }
+    assert stored({"conditions": [foreign]}) == ()
+
+
+def test_a_condition_in_json() -> None:
+    condition = Condition(type=ConditionType.READY, status=Status.TRUE, reason="Scaling", message="well", since=NOW)
+    assert condition.to_json(7) == {
+        "type": "Ready",
+        "status": "True",
+        "reason": "Scaling",
+        "message": "well",
+        "lastTransitionTime": "2026-03-02T12:00:00Z",
+        "observedGeneration": 7,
+    }

@@ -1,0 +1,370 @@
+"""One tick, with fakes for the world: the order, the batches, the modes, and what survives a failure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from controller.core.memory import Memory, TrackRecord
+from controller.core.series import Observation
+from controller.cycle import Cycle
+from controller.ledger import Ledger
+from controller.metrics import Metrics
+from controller.outcome import Outcome, Stage
+from controller.ports import MetricError, ModelError, StatusError, TargetError
+from controller.registry import Registry
+from controller.report import Report
+from tests.builders import NOW, STEP, body, forecast, seconds, seen, series, unseen
+from tests.fakes import FakeModels, FakeOwners, FakeReporter, FakeSource, FakeStatusWriter, FakeTarget
+
+CONFLICT = TargetError("TargetConflict", "changed meanwhile")
+
+
+@dataclass(kw_only=True)
+class World:
+    """A cycle, everything it meets, and one list of the calls in order."""
+
+    source: FakeSource = field(default_factory=lambda: FakeSource(answer=seen(1000)))
+    models: FakeModels = field(default_factory=FakeModels)
+    target: FakeTarget = field(default_factory=FakeTarget)
+    owners: FakeOwners = field(default_factory=FakeOwners)
+    reporter: FakeReporter = field(default_factory=FakeReporter)
+    registry: Registry = field(default_factory=Registry)
+    calls: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        for part in (self.source, self.models, self.target, self.owners, self.reporter):
+            part.calls = self.calls
+        self.cycle = Cycle(
+            source=self.source,
+            models=self.models,
+            target=self.target,
+            owners=self.owners,
+            reporter=self.reporter,
+            registry=self.registry,
+        )
+
+    def add(self, *names: str, **changes: Any) -> None:
+        for name in names:
+            self.registry.put(body(name, **changes))
+
+    async def tick(self, now: datetime = NOW) -> dict[str, Outcome]:
+        await self.cycle.tick(now, self.registry.all())
+        return self.reporter.outcomes
+
+
+@pytest.fixture
+def world() -> World:
+    """One scaler "web" of 100 a replica at most 10, a target of size 1 and a load of 1000."""
+    world = World()
+    world.add("web")
+    return world
+
+
+def _history(end: datetime, values: Sequence[float] = (1.0,)) -> Observation:
+    return seen(1000, at=end, history=series(values, end=end))
+
+
+async def test_order_of_the_steps(world: World) -> None:
+    await world.tick()
+    assert world.calls == ["card", "observe", "forecast", "read", "owner", "write", "report"]
+
+
+async def test_the_decision_is_written(world: World) -> None:
+    await world.tick()
+    assert world.target.written == [("web", 5)]  # 1 + 4 pods in 15 s
+
+
+async def test_many_scalers_ask_the_source_once(world: World) -> None:
+    world.add("api", "shop")
+    await world.tick()
+    assert [len(batch) for batch in world.source.batches] == [3]
+
+
+async def test_many_scalers_ask_the_models_once(world: World) -> None:
+    world.add("api", "shop")
+    await world.tick()
+    assert [len(batch) for batch in world.models.batches] == [3]
+
+
+async def test_equal_sizes_are_not_written(world: World) -> None:
+    world.target.sizes["web"] = 10
+    await world.tick()
+    assert world.target.written == []
+
+
+@pytest.mark.parametrize(
+    ("later", "batches"),
+    [
+        (_history(NOW, [math.nan, 1.0]), 1),  # nothing new
+        (_history(NOW + STEP, [1.0, 1.0]), 2),  # a step was closed
+        (_history(NOW, [1.0, 1.0]), 2),  # the history got more complete
+    ],
+    ids=["the-same", "a-closed-step", "a-filled-gap"],
+)
+async def test_the_forecast_is_made_anew_by_what_became_known(world: World, later: Observation, batches: int) -> None:
+    world.source.answer = _history(NOW, [math.nan, 1.0])
+    await world.tick()
+    world.source.answer = later
+    await world.tick(NOW + seconds(15))
+    assert len(world.models.batches) == batches
+
+
+async def test_the_forecast_is_made_anew_by_another_model(world: World) -> None:
+    await world.tick()
+    world.models.digest = "cd" * 32
+    await world.tick(NOW + seconds(15))
+    assert len(world.models.batches) == 2
+
+
+async def test_the_last_forecast_stands_until_the_next(world: World) -> None:
+    world.models.answer = lambda asked: forecast(5000, origin=asked.history.end)
+    await world.tick()
+    outcomes = await world.tick(NOW + seconds(15))
+    assert outcomes["web"].decision is not None
+    assert outcomes["web"].decision.demand.forecast == 5000
+
+
+async def test_a_forecast_that_failed_unforeseen_is_tried_again(world: World) -> None:
+    def broken(_: object) -> ModelError:
+        raise OSError("disk")
+
+    world.models.answer = broken
+    await world.tick()
+    world.models.answer = lambda asked: forecast(0.0, origin=asked.history.end)
+    outcomes = await world.tick(NOW + seconds(15))
+    assert outcomes["web"].forecast is not None
+
+
+async def test_a_model_that_comes_back_forecasts_at_once(world: World) -> None:
+    model, world.models.model = world.models.model, ModelError("file", "there is no such file")
+    await world.tick()
+    world.models.model = model
+    outcomes = await world.tick(NOW + seconds(15))
+    assert outcomes["web"].forecast is not None
+
+
+async def test_another_model_begins_without_the_record_of_the_last(world: World) -> None:
+    await world.tick()
+    world.models.digest = "cd" * 32
+    world.models.answer = lambda _: ModelError("run", "fails")
+    outcomes = await world.tick(NOW + seconds(15))
+    assert outcomes["web"].memory.track == TrackRecord()
+
+
+async def test_a_restart_with_the_same_model_keeps_its_record() -> None:
+    track = TrackRecord(settled=9.0, loss=1.0)
+    world = World()
+    world.models.answer = lambda _: ModelError("run", "fails")
+    status = {"memory": Memory(track=track).to_json(), "model": {"digest": world.models.digest}}
+    world.add("web", status=status)
+    outcomes = await world.tick()
+    assert outcomes["web"].memory.track == track
+
+
+@pytest.mark.parametrize(
+    ("mode", "calls"),
+    [("Observe", ["card", "observe", "forecast", "read", "report"]), ("Paused", ["report"])],
+)
+async def test_calls_by_mode(mode: str, calls: list[str]) -> None:
+    world = World()
+    world.add("web", spec={"mode": mode})
+    await world.tick()
+    assert world.calls == calls
+
+
+async def test_observe_still_decides() -> None:
+    world = World()
+    world.add("web", spec={"mode": "Observe"})
+    outcomes = await world.tick()
+    assert outcomes["web"].decision is not None
+
+
+async def test_a_failed_write_leaves_the_memory_as_it_was(world: World) -> None:
+    world.target.write_error = CONFLICT
+    outcomes = await world.tick()
+    assert outcomes["web"].memory == Memory()
+
+
+async def test_a_failed_write_is_made_at_the_next_tick(world: World) -> None:
+    world.target.write_error = CONFLICT
+    await world.tick()
+    world.target.write_error = None
+    await world.tick(NOW + seconds(15))
+    assert world.target.written == [("web", 5)]
+
+
+@pytest.mark.parametrize(
+    "error", [RuntimeError("boom"), KeyError("spec"), TargetError("TargetNotFound", "gone")], ids=repr
+)
+async def test_one_target_that_fails_does_not_hold_up_another(world: World, error: Exception) -> None:
+    world.add("api")
+    world.target.failing, world.target.read_error = "web", error
+    await world.tick()
+    assert world.target.written == [("api", 5)]
+
+
+async def test_one_metric_that_fails_does_not_hold_up_another(world: World) -> None:
+    world.add("api", spec={"metric": {"prometheus": {"query": "up"}}})
+    world.source.by_query["up"] = MetricError("MetricEmpty", "no series")
+    await world.tick()
+    assert world.target.written == [("web", 5)]
+
+
+async def test_a_report_that_fails_does_not_hold_up_another(world: World) -> None:
+    world.add("api")
+    world.reporter.error = RuntimeError("boom")
+    await world.tick()
+    assert world.calls.count("report") == 2
+
+
+@pytest.mark.parametrize("error", [StatusError("no"), StatusError("gone", gone=True)], ids=["refused", "gone"])
+async def test_a_status_that_cannot_be_told_ends_nothing(world: World, error: StatusError) -> None:
+    world.reporter.error = error
+    await world.tick()
+    assert world.target.written == [("web", 5)]
+
+
+@pytest.mark.parametrize("answer", [RuntimeError("boom"), MetricError("MetricTimeout", "no answer")], ids=repr)
+async def test_a_whole_source_that_fails_holds_all(world: World, answer: Exception) -> None:
+    world.add("api")
+    world.target.sizes = {"web": 7, "api": 9}
+    world.source.answer = answer
+    await world.tick()
+    assert world.target.sizes == {"web": 7, "api": 9}
+
+
+async def test_an_older_predictive_scaler_owns_the_target(world: World) -> None:
+    world.add("late", created="2026-03-01T09:00:00Z", spec={"targetRef": {"name": "web"}})
+    outcomes = await world.tick()
+    problem = outcomes["late"].problem(Stage.ACT)
+    assert problem is not None
+    assert (problem.reason, "web" in problem.message) == ("TargetOwned", True)
+
+
+async def test_only_the_owner_of_a_target_writes(world: World) -> None:
+    world.add("late", created="2026-03-01T09:00:00Z", spec={"targetRef": {"name": "web"}})
+    await world.tick()
+    assert world.target.written == [("web", 5)]
+
+
+async def test_a_target_that_another_autoscaler_owns_is_left_alone(world: World) -> None:
+    world.owners.owners["web"] = 'HorizontalPodAutoscaler "web"'
+    await world.tick()
+    assert world.target.written == []
+
+
+async def test_a_target_whose_owner_cannot_be_known_is_left_alone(world: World) -> None:
+    world.owners.error = TargetError("TargetForbidden", "grant list")
+    await world.tick()
+    assert world.target.written == []
+
+
+async def test_a_target_at_zero_stays_there(world: World) -> None:
+    world.target.sizes["web"] = 0
+    await world.tick()
+    assert world.target.written == []
+
+
+async def test_a_forgotten_scaler_starts_from_its_status_again(world: World) -> None:
+    await world.tick()
+    world.cycle.forget("uid-web")
+    world.source.answer = unseen()
+    world.models.answer = lambda _: ModelError("run", "fails")
+    world.target.write_error = CONFLICT
+    outcomes = await world.tick(NOW + timedelta(hours=1))
+    assert outcomes["web"].memory.recommendations[0].time == NOW + timedelta(hours=1)
+
+
+@pytest.mark.parametrize("memory", [{"version": 99}, {"version": 1}, {"version": 1, "size": [1]}], ids=repr)
+async def test_a_memory_that_cannot_be_read_starts_afresh(memory: dict[str, Any]) -> None:
+    world = World()
+    world.add("web", status={"memory": memory})
+    await world.tick()
+    assert world.target.written == [("web", 5)]
+
+
+async def test_shared_stages_are_timed(world: World) -> None:
+    await world.tick()
+    assert world.reporter.timed == [Stage.OBSERVE, Stage.FORECAST]
+
+
+class Restarts:
+    """A cycle that tells a real Report into a status that outlives it; `restart` is what a kill leaves."""
+
+    def __init__(self) -> None:
+        self.writer = FakeStatusWriter()
+        self.world = self._born()
+
+    def _born(self) -> World:
+        report = Report(writer=self.writer, metrics=Metrics(), ledger=Ledger())
+        world = World()
+        world.cycle = Cycle(
+            source=world.source,
+            models=world.models,
+            target=world.target,
+            owners=world.owners,
+            reporter=report,
+            registry=world.registry,
+        )
+        spec = {"behavior": {"scaleUp": {"policies": [{"type": "Pods", "value": 2, "periodSeconds": 60}]}}}
+        world.add("web", spec=spec, status=self.writer.statuses.get("uid-web", {}))
+        return world
+
+    def restart(self) -> None:
+        target = self.world.target
+        self.world = self._born()
+        self.world.target.sizes = target.sizes
+
+    async def tick(self, now: datetime) -> int:
+        self.world.source.answer = seen(1000, at=now)
+        await self.world.cycle.tick(now, self.world.registry.all())
+        return self.world.target.sizes.get("web", 1)
+
+
+async def _sizes(*, killed_before: Sequence[int], lost_writes: Sequence[int] = ()) -> list[int]:
+    """The size after each of eight ticks; a lost write fails, and the kill comes before the status is patched."""
+    story, sizes = Restarts(), []
+    for tick in range(8):
+        if tick in killed_before:
+            story.restart()
+        if tick in lost_writes:
+            story.world.target.write_error = CONFLICT
+            story.writer.error = StatusError("killed")
+        sizes.append(await story.tick(NOW + seconds(15 * tick)))
+        story.world.target.write_error, story.writer.error = None, None
+    return sizes
+
+
+async def test_a_restart_between_ticks_changes_no_size() -> None:
+    assert await _sizes(killed_before=range(1, 8)) == await _sizes(killed_before=[])
+
+
+async def test_a_kill_between_deciding_and_acting_comes_to_the_same_size_a_tick_later() -> None:
+    unhurt = await _sizes(killed_before=[])
+    assert await _sizes(killed_before=[1], lost_writes=[0]) == [1, *unhurt[:-1]]
+
+
+async def test_a_kill_between_acting_and_telling_uses_the_rate_once() -> None:
+    story = Restarts()
+    await story.tick(NOW)
+    story.writer.error = StatusError("killed")
+    story.world.target.sizes["web"] = 1
+    grown = await story.tick(NOW + seconds(60))
+    story.restart()
+    story.writer.error = None
+    assert await story.tick(NOW + seconds(75)) == grown
+
+
+async def test_fallback_after_its_time_survives_a_restart() -> None:
+    story = Restarts()
+    story.world.target.sizes["web"] = 3
+    await story.tick(NOW)
+    story.restart()
+    status: Any = story.writer.statuses["uid-web"]
+    assert Memory.from_json(status["memory"]).last_metric == NOW

@@ -1,0 +1,153 @@
+"""What Prometheus reads, as it reads it."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+
+from controller.conditions import conditions
+from controller.core.decide import decide
+from controller.core.forecast import Forecast
+from controller.metrics import Metrics
+from controller.outcome import Outcome, Problem, Stage
+from tests.builders import FRESH, NOW, forecast, policy, scaler, seconds, seen
+
+LONG = forecast(*range(10, 40))
+"""Level 0.9 is 10, 11, 12 and so on, a step of 5 minutes each; the median half of that."""
+
+
+def _tell(metrics: Metrics, load: float | None = 52, ahead: Forecast | None = LONG, **fields: Any) -> None:
+    decision, memory = decide(NOW, None if load is None else seen(load), ahead, 3, policy(), FRESH)
+    told: dict[str, Any] = {"time": NOW, "decision": decision, "forecast": ahead, "memory": memory}
+    outcome = Outcome(**(told | fields))
+    metrics.tell(scaler(), outcome, conditions(scaler(), outcome, ()))
+
+
+def _value(metrics: Metrics, name: str, **labels: str) -> float | None:
+    labels = {"namespace": "shop", "scaler": "web"} | labels
+    return metrics.registry.get_sample_value(f"predictive_scaler_{name}", labels)
+
+
+@pytest.mark.parametrize(
+    ("name", "labels", "value"),
+    [
+        ("load", {}, 52),
+        ("demand_load", {"source": "seen"}, 52),
+        ("demand_load", {"source": "forecast"}, 11),  # the peak until now + 2 steps
+        ("demand_load", {"source": "decided"}, 52),
+        ("desired_replicas", {}, 6),
+        ("current_replicas", {}, 3),
+        ("forecast_weight", {}, 1),
+        ("decisions_total", {"rule": "Load"}, 1),
+        ("condition", {"type": "Ready"}, 1),
+        ("forecast_load", {"level": "0.9", "lead": "135"}, 10),
+        ("forecast_load", {"level": "0.9", "lead": "1800"}, 15),  # the step that ends 30 minutes ahead is the sixth
+        ("forecast_load", {"level": "0.5", "lead": "3600"}, 10.5),  # the twelfth, its median
+    ],
+)
+def test_values_after_a_tick(name: str, labels: dict[str, str], value: float) -> None:
+    metrics = Metrics()
+    _tell(metrics)
+    assert _value(metrics, name, **labels) == value
+
+
+@pytest.mark.parametrize(("name", "labels"), [("load", {}), ("demand_load", {"source": "decided"})])
+def test_a_load_that_is_missing_is_nan(name: str, labels: dict[str, str]) -> None:
+    metrics = Metrics()
+    _tell(metrics)
+    _tell(metrics, load=None)
+    assert math.isnan(_value(metrics, name, **labels) or 0.0)
+
+
+@pytest.mark.parametrize("name", ["load", "current_replicas", "forecast_weight"])
+def test_without_a_decision_what_it_told_is_nan(name: str) -> None:
+    metrics = Metrics()
+    _tell(metrics)
+    _tell(metrics, decision=None)
+    assert math.isnan(_value(metrics, name) or 0.0)
+
+
+def test_without_a_decision_the_last_desired_stays() -> None:
+    metrics = Metrics()
+    _tell(metrics)
+    _tell(metrics, decision=None)
+    assert _value(metrics, "desired_replicas") == 6
+
+
+def test_without_a_forecast_its_loads_are_nan() -> None:
+    metrics = Metrics()
+    _tell(metrics)
+    _tell(metrics, ahead=None)
+    assert math.isnan(_value(metrics, "forecast_load", level="0.9", lead="1800") or 0.0)
+
+
+def test_a_lead_beyond_the_horizon_is_nan() -> None:
+    metrics = Metrics()
+    _tell(metrics, ahead=forecast(1, 2))
+    assert math.isnan(_value(metrics, "forecast_load", level="0.9", lead="3600") or 0.0)
+
+
+@pytest.mark.parametrize(("load", "direction"), [(99, "up"), (1, "down")])
+def test_sizes_written_by_direction(load: float, direction: str) -> None:
+    metrics = Metrics()
+    _tell(metrics, load=load, ahead=None, is_written=True)
+    assert _value(metrics, "scale_changes_total", direction=direction) == 1
+
+
+def test_problems_are_counted_by_step_and_reason() -> None:
+    metrics = Metrics()
+    problem = Problem(stage=Stage.ACT, reason="TargetConflict", message="")
+    _tell(metrics, problems=(problem,))
+    _tell(metrics, problems=(problem,))
+    assert _value(metrics, "errors_total", step="act", reason="TargetConflict") == 2
+
+
+def test_one_scaler_that_is_gone_leaves_the_others() -> None:
+    metrics = Metrics()
+    _tell(metrics)
+    outcome = Outcome(time=NOW, memory=FRESH)
+    metrics.tell(scaler("api"), outcome, conditions(scaler("api"), outcome, ()))
+    metrics.forget("uid-web")
+    scalers = {sample.labels.get("scaler") for family in metrics.registry.collect() for sample in family.samples}
+    assert scalers == {None, "api"}
+
+
+def test_a_re_created_scaler_of_the_same_name_keeps_its_series_when_the_old_one_is_forgotten() -> None:
+    metrics = Metrics()
+    _tell(metrics)
+    decision, memory = decide(NOW, seen(30), None, 3, policy(), FRESH)
+    outcome = Outcome(time=NOW, decision=decision, memory=memory)
+    metrics.tell(scaler(uid="second"), outcome, ())
+    metrics.forget("uid-web")
+    assert _value(metrics, "load") == 30
+
+
+def test_forgetting_what_was_never_told_is_no_error() -> None:
+    Metrics().forget("uid-web")
+
+
+def test_known_scalers_are_counted_when_asked() -> None:
+    metrics, scalers = Metrics(), list[int]()
+    metrics.count(scalers)
+    scalers.append(1)
+    assert metrics.registry.get_sample_value("predictive_scaler_scalers") == 1
+
+
+def test_shared_stages_are_timed() -> None:
+    metrics = Metrics()
+    metrics.took(Stage.OBSERVE, 0.02)
+    assert metrics.registry.get_sample_value("predictive_scaler_step_seconds_sum", {"step": "observe"}) == 0.02
+
+
+def test_lag_is_in_seconds() -> None:
+    metrics = Metrics()
+    metrics.lagged(seconds(1.5))
+    assert metrics.registry.get_sample_value("predictive_scaler_tick_lag_seconds_sum") == 1.5
+
+
+def test_a_lead_is_looked_up_in_the_one_step_that_covers_it() -> None:
+    metrics = Metrics()
+    _tell(metrics, ahead=forecast(*range(10, 40), origin=NOW - seconds(100)))
+    assert _value(metrics, "forecast_load", level="0.9", lead="1800") == 16  # 1900 s ahead: in (1800 s, 2100 s]

@@ -1,0 +1,178 @@
+"""Which scalers exist, whatever order watch and list tell it in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from controller.registry import Registry
+from controller.spec import ScalerSpec, SpecError
+from tests.builders import body
+
+
+def _registry(*bodies: dict[str, Any]) -> Registry:
+    registry = Registry()
+    for one in bodies:
+        registry.put(one)
+    return registry
+
+
+def _spec(registry: Registry, uid: str = "uid-web") -> ScalerSpec | SpecError:
+    return next(scaler.spec for scaler in registry.all() if scaler.uid == uid)
+
+
+@pytest.mark.parametrize("kind", [None, "ADDED", "MODIFIED"])
+def test_events_that_bring_a_scaler(kind: str | None) -> None:
+    registry = Registry()
+    registry.apply(kind, body())
+    assert registry.uids() == {"uid-web"}
+
+
+def test_event_that_takes_a_scaler_away() -> None:
+    registry = _registry(body())
+    registry.apply("DELETED", body())
+    assert len(registry) == 0
+
+
+def test_deleting_what_is_not_known_is_no_error() -> None:
+    registry = Registry()
+    registry.apply("DELETED", body())
+    assert len(registry) == 0
+
+
+def test_a_bad_spec_is_kept_as_its_error() -> None:
+    assert isinstance(_spec(_registry(body(spec={"maxReplicas": 0}))), SpecError)
+
+
+@pytest.mark.parametrize(("generation", "high"), [(1, 10), (2, 20), (3, 20)])
+def test_spec_by_generation(generation: int, high: int) -> None:
+    registry = _registry(body(generation=1))
+    registry.put(body(generation=generation, spec={"maxReplicas": 20}))
+    spec = _spec(registry)
+    assert isinstance(spec, ScalerSpec)
+    assert spec.policy.max_replicas == high
+
+
+def test_an_older_generation_does_not_come_back() -> None:
+    registry = _registry(body(generation=2, spec={"maxReplicas": 20}), body(generation=1))
+    assert registry.all()[0].generation == 2
+
+
+def test_the_same_generation_is_the_same_object() -> None:
+    registry = _registry(body())
+    before = registry.all()[0]
+    registry.put(body(status={"desiredReplicas": 3}))
+    assert registry.all()[0] is before
+
+
+def test_a_list_finds_a_lost_deletion() -> None:
+    registry = _registry(body("web"), body("api"))
+    assert registry.sync([body("web")], registry.uids()) == ["uid-api"]
+
+
+def test_what_a_list_misses_is_gone() -> None:
+    registry = _registry(body("web"), body("api"))
+    registry.sync([body("web")], registry.uids())
+    assert registry.uids() == {"uid-web"}
+
+
+def test_what_the_watch_added_during_a_list_survives_it() -> None:
+    registry = _registry(body("web"))
+    known = registry.uids()
+    registry.put(body("api"))
+    registry.sync([body("web")], known)
+    assert registry.uids() == {"uid-web", "uid-api"}
+
+
+def test_what_the_watch_deleted_during_a_list_does_not_come_back() -> None:
+    registry = _registry(body("web"), body("api"))
+    known = registry.uids()
+    registry.discard("uid-api")
+    registry.sync([body("web"), body("api")], known)
+    assert registry.uids() == {"uid-web"}
+
+
+def test_a_list_brings_what_the_watch_never_told() -> None:
+    registry = Registry()
+    registry.sync([body("web")], registry.uids())
+    assert registry.uids() == {"uid-web"}
+
+
+def test_a_re_created_object_replaces_the_old_one() -> None:
+    registry = _registry(body(uid="first"))
+    registry.sync([body(uid="second")], registry.uids())
+    assert registry.uids() == {"second"}
+
+
+def test_a_re_created_object_brings_its_own_status() -> None:
+    registry = _registry(body(uid="first", status={"memory": {"version": 1}}))
+    registry.sync([body(uid="second")], registry.uids())
+    assert registry.all()[0].status == {}
+
+
+FIRST, SECOND = "2026-03-01T00:00:00Z", "2026-03-01T00:00:01Z"
+
+
+def _rival_of_late(**early: Any) -> str | None:
+    """Who stands in the way of "late", which scales the Deployment "web" and came second."""
+    first: dict[str, Any] = {"spec": {"targetRef": {"name": "web"}}, "created": FIRST}
+    late = body("late", created=SECOND, spec={"targetRef": {"name": "web"}})
+    registry = _registry(late, body("early", **(first | early)))
+    rival = registry.rival(registry.all()[0])
+    return None if rival is None else rival.name
+
+
+def test_the_older_scaler_of_a_target_is_the_rival() -> None:
+    assert _rival_of_late() == "early"
+
+
+@pytest.mark.parametrize(
+    "early",
+    [
+        {"created": "2026-03-01T00:00:02Z"},
+        {"spec": {"targetRef": {"name": "api"}}},
+        {"spec": {"targetRef": {"name": "web", "kind": "StatefulSet"}}},
+        {"spec": {"targetRef": {"name": "web", "apiVersion": "example.com/v1"}}},
+        {"spec": {"targetRef": {"name": "web"}, "mode": "Observe"}},
+        {"spec": {"targetRef": {"name": "web"}, "mode": "Paused"}},
+        {"spec": {"targetRef": {"name": "web"}, "maxReplicas": 0}},
+    ],
+    ids=["younger", "other-name", "other-kind", "other-group", "observes", "paused", "refused"],
+)
+def test_no_rival_is_one_that(early: dict[str, Any]) -> None:
+    assert _rival_of_late(**early) is None
+
+
+def test_another_version_of_the_same_group_is_the_same_target() -> None:
+    assert _rival_of_late(spec={"targetRef": {"name": "web", "apiVersion": "apps/v1beta1"}}) == "early"
+
+
+def test_the_same_name_in_another_namespace_is_another_target() -> None:
+    other = body("late", created=SECOND, spec={"targetRef": {"name": "web"}})
+    other["metadata"]["namespace"] = "elsewhere"
+    registry = _registry(body("early", spec={"targetRef": {"name": "web"}}), other)
+    assert registry.rival(registry.all()[1]) is None
+
+
+def test_of_two_as_old_as_each_other_one_owns_the_target() -> None:
+    same = {"spec": {"targetRef": {"name": "web"}}, "created": FIRST}
+    registry = _registry(body("a", **same), body("b", **same))
+    assert [registry.rival(scaler) is None for scaler in registry.all()] == [True, False]
+
+
+def test_the_next_one_owns_the_target_once_the_first_is_gone() -> None:
+    same = {"spec": {"targetRef": {"name": "web"}}}
+    registry = _registry(body("a", created=FIRST, **same), body("b", created=SECOND, **same))
+    late = registry.all()[1]
+    had_rival = registry.rival(late) is not None
+    registry.discard("uid-a")
+    assert (had_rival, registry.rival(late)) == (True, None)
+
+
+def test_an_observer_has_no_rival() -> None:
+    same = {"targetRef": {"name": "web"}}
+    registry = _registry(
+        body("a", created=FIRST, spec=same), body("b", created=SECOND, spec=same | {"mode": "Observe"})
+    )
+    assert registry.rival(registry.all()[1]) is None

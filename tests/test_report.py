@@ -1,0 +1,204 @@
+"""When is something told, and when not: status patches and events."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from controller.core.decide import decide
+from controller.ledger import Ledger
+from controller.metrics import Metrics
+from controller.outcome import Outcome, Problem, Stage
+from controller.ports import StatusError
+from controller.registry import Scaler
+from controller.report import CHECKPOINT_INTERVALS, Report
+from tests.builders import FRESH, INTERVAL, NOW, forecast, policy, scaler, seconds, seen
+from tests.fakes import FakeStatusWriter
+
+BROKEN = Problem(stage=Stage.ACT, reason="TargetConflict", message="changed meanwhile")
+OTHERWISE_BROKEN = Problem(stage=Stage.ACT, reason="TargetForbidden", message="may not")
+
+
+class World:
+    def __init__(self) -> None:
+        self.writer, self.ledger, self.metrics = FakeStatusWriter(), Ledger(), Metrics()
+        self.report = Report(writer=self.writer, metrics=self.metrics, ledger=self.ledger)
+
+    async def tell(
+        self, tick: int, *problems: Problem, load: float = 50, written: bool = False, of: Scaler | None = None
+    ) -> None:
+        """Report the tick number `tick` of a scaler of size 5."""
+        now = NOW + tick * INTERVAL
+        decision, memory = decide(now, seen(load, at=now), forecast(1), 5, policy(), FRESH)
+        outcome = Outcome(
+            time=now, problems=problems, decision=decision, forecast=forecast(1), is_written=written, memory=memory
+        )
+        await self.report.report(of or scaler(), outcome)
+
+    def reasons(self) -> list[str]:
+        return [event.reason for event in self.writer.events]
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+async def test_the_first_tick_is_written(world: World) -> None:
+    await world.tell(0)
+    assert len(world.writer.patches) == 1
+
+
+async def test_the_same_again_is_not_written(world: World) -> None:
+    await world.tell(0, load=50)
+    await world.tell(1, load=51)
+    assert len(world.writer.patches) == 1
+
+
+async def test_the_memory_is_written_at_each_checkpoint(world: World) -> None:
+    for tick in range(3 * CHECKPOINT_INTERVALS):
+        await world.tell(tick)
+    assert len(world.writer.patches) == 3
+
+
+@pytest.mark.parametrize(
+    ("problems", "load", "patches"),
+    [((), 99, 2), ((BROKEN,), 50, 2), ((), 50, 1)],
+    ids=["another-size", "another-condition", "nothing"],
+)
+async def test_patches_by_what_is_new(world: World, problems: tuple[Problem, ...], load: float, patches: int) -> None:
+    await world.tell(0)
+    await world.tell(1, *problems, load=load)
+    assert len(world.writer.patches) == patches
+
+
+async def test_another_reason_is_news_but_no_flip(world: World) -> None:
+    await world.tell(0, BROKEN)
+    world.writer.events.clear()
+    await world.tell(1, OTHERWISE_BROKEN)
+    assert (len(world.writer.patches), world.reasons()) == (2, [])
+
+
+async def test_a_new_generation_is_news(world: World) -> None:
+    await world.tell(0)
+    await world.tell(1, of=scaler(generation=2))
+    assert world.writer.statuses["uid-web"]["observedGeneration"] == 2
+
+
+async def test_that_a_new_scaler_is_well_is_no_event(world: World) -> None:
+    await world.tell(0)
+    assert world.reasons() == []
+
+
+async def test_each_change_of_size_is_one_event(world: World) -> None:
+    await world.tell(0, load=99, written=True)
+    await world.tell(1, load=99)
+    assert world.reasons() == ["Scaled"]
+
+
+async def test_the_event_of_a_change_says_from_where_to_where_and_why(world: World) -> None:
+    await world.tell(0, load=99, written=True)
+    (event,) = world.writer.events
+    assert event.note == "from 5 to 10 replicas: Load 5 -> 10: Seen load 99 / 10 per replica needs 10"
+
+
+async def test_each_flipped_condition_is_one_event(world: World) -> None:
+    await world.tell(0)
+    await world.tell(1, BROKEN)
+    await world.tell(2, BROKEN)
+    assert [(event.type, event.reason) for event in world.writer.events] == [("Warning", "TargetConflict")] * 2
+
+
+async def test_a_condition_that_is_well_again_is_an_event(world: World) -> None:
+    await world.tell(0, BROKEN)
+    world.writer.events.clear()
+    await world.tell(1)
+    assert [(event.type, event.reason) for event in world.writer.events] == [
+        ("Normal", "Scaling"),
+        ("Normal", "ReadyForNewScale"),
+    ]
+
+
+async def test_a_restart_repeats_no_flip(world: World) -> None:
+    await world.tell(0, BROKEN)
+    restarted = World()
+    await restarted.tell(1, BROKEN, of=scaler(status=world.writer.statuses["uid-web"]))
+    assert restarted.reasons() == []
+
+
+async def test_a_failed_status_is_written_at_the_next_tick(world: World) -> None:
+    world.writer.error = StatusError("refused")
+    await world.tell(0)
+    world.writer.error = None
+    await world.tell(1)
+    assert len(world.writer.patches) == 1
+
+
+async def test_flips_wait_for_a_status_that_can_be_written(world: World) -> None:
+    await world.tell(0)
+    world.writer.error = StatusError("refused")
+    await world.tell(1, BROKEN)
+    waiting = list(world.reasons())
+    world.writer.error = None
+    await world.tell(2, BROKEN)
+    await world.tell(3, BROKEN)
+    assert (waiting, world.reasons()) == ([], ["TargetConflict"] * 2)
+
+
+async def test_a_change_of_size_is_told_even_when_the_status_cannot_be(world: World) -> None:
+    world.writer.error = StatusError("refused")
+    await world.tell(0, load=99, written=True)
+    assert world.reasons() == ["Scaled"]
+
+
+async def test_an_event_that_cannot_be_recorded_does_not_end_the_report(world: World) -> None:
+    world.writer.event_error = StatusError("refused")
+    await world.tell(0, BROKEN)
+    assert len(world.writer.patches) == 1
+
+
+async def test_that_the_scaler_is_gone_is_passed_on(world: World) -> None:
+    world.writer.error = StatusError("deleted", gone=True)
+    with pytest.raises(StatusError):
+        await world.tell(0)
+
+
+async def test_decisions_come_into_the_ledger(world: World) -> None:
+    await world.tell(0)
+    assert [decision.replicas for decision in world.ledger.decisions("uid-web")] == [5]
+
+
+def _series_of_scalers(world: World) -> list[Any]:
+    return [
+        sample
+        for family in world.metrics.registry.collect()
+        for sample in family.samples
+        if sample.labels.get("scaler") == "web"
+    ]
+
+
+async def test_metrics_go_with_the_scaler(world: World) -> None:
+    await world.tell(0, BROKEN, load=99, written=True)
+    world.report.forget("uid-web")
+    assert _series_of_scalers(world) == []
+
+
+async def test_the_ledger_goes_with_the_scaler(world: World) -> None:
+    await world.tell(0)
+    world.report.forget("uid-web")
+    assert world.ledger.decisions("uid-web") == ()
+
+
+async def test_after_it_was_forgotten_a_scaler_is_told_anew(world: World) -> None:
+    await world.tell(0)
+    world.report.forget("uid-web")
+    await world.tell(1)
+    assert len(world.writer.patches) == 2
+
+
+async def test_a_scaler_of_a_short_interval_is_checkpointed_by_its_own_interval(world: World) -> None:
+    quick = scaler(spec={"intervalSeconds": 60})
+    for tick in range(4):
+        await world.tell(tick, of=quick)
+    assert (len(world.writer.patches), INTERVAL) == (1, seconds(15))

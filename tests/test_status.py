@@ -1,0 +1,100 @@
+"""What `.status` says of a tick. That it fits the CRD: tests/contracts/test_status_fits_the_crd.py."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from controller.core.decide import decide
+from controller.core.forecast import Forecast
+from controller.core.memory import Memory
+from controller.outcome import LoadedModel, Outcome
+from controller.status import POINTS, status
+from tests.builders import FRESH, NOW, STEP, card, forecast, policy, scaler, seconds, seen
+
+
+def _status(load: float | None = 52, ahead: Forecast | None = None, **fields: Any) -> dict[str, Any]:
+    decision, memory = decide(NOW, None if load is None else seen(load), ahead, 3, policy(), FRESH)
+    outcome: dict[str, Any] = {"time": NOW, "decision": decision, "forecast": ahead, "memory": memory} | fields
+    return status(scaler(generation=4), Outcome(**outcome), ())
+
+
+@pytest.mark.parametrize(("is_written", "current"), [(True, 6), (False, 3)])
+def test_current_is_what_the_target_asks_for_now(is_written: bool, current: int) -> None:
+    assert _status(is_written=is_written)["currentReplicas"] == current
+
+
+def test_desired_is_what_was_decided() -> None:
+    assert _status()["desiredReplicas"] == 6
+
+
+@pytest.mark.parametrize("is_written", [True, False])
+def test_the_time_of_scaling_is_set_by_scaling_only(is_written: bool) -> None:
+    assert ("lastScaleTime" in _status(is_written=is_written)) is is_written
+
+
+def test_a_load_that_is_missing_is_absent_not_zero() -> None:
+    assert {"demand", "seen", "forecast"}.isdisjoint(_status(load=None)["lastDecision"])
+
+
+def test_a_true_zero_is_there() -> None:
+    assert _status(load=0)["lastDecision"]["seen"] == 0.0
+
+
+def test_loads_have_six_digits() -> None:
+    assert _status(load=123456.789)["lastDecision"]["seen"] == 123457.0
+
+
+def test_steps_are_those_of_the_decision() -> None:
+    steps = _status()["lastDecision"]["steps"]
+    assert steps == [{"rule": "Load", "before": 3, "after": 6, "why": "Seen load 52 / 10 per replica needs 6"}]
+
+
+@pytest.mark.parametrize("steps", [1, 2, 12, 13, 72, 300])
+def test_points_are_few_increasing_and_end_with_the_forecast(steps: int) -> None:
+    points = _status(ahead=forecast(*range(steps)))["forecast"]["points"]
+    times = [point["time"] for point in points]
+    assert (len(times) <= POINTS, times == sorted(set(times)), points[-1]["upper"]) == (True, True, steps - 1)
+
+
+def test_points_begin_with_the_step_that_covers_now() -> None:
+    ahead = forecast(1, 2, 3, origin=NOW - STEP)
+    assert _status(ahead=ahead)["forecast"]["points"][0] == {
+        "time": "2026-03-02T12:05:00Z",
+        "median": 1.0,
+        "upper": 2.0,
+    }
+
+
+def test_a_forecast_that_has_run_out_has_no_points() -> None:
+    assert _status(ahead=forecast(1, 2, origin=NOW - timedelta(days=1)))["forecast"]["points"] == []
+
+
+@pytest.mark.parametrize("key", ["forecast", "model"])
+def test_what_is_not_true_any_more_is_removed(key: str) -> None:
+    assert _status()[key] is None
+
+
+def test_model_is_the_one_in_use() -> None:
+    model = LoadedModel(card=card(name="web-lightgbm"), digest="ab" * 32)
+    assert _status(model=model)["model"] == {
+        "name": "web-lightgbm",
+        "version": "1",
+        "family": "seasonal",
+        "digest": "ab" * 32,
+    }
+
+
+def test_memory_can_be_read_back() -> None:
+    memory = decide(NOW + seconds(15), seen(52), None, 3, policy(), FRESH)[1]
+    assert Memory.from_json(_status(memory=memory)["memory"]) == memory
+
+
+def test_without_a_decision_the_last_one_stays() -> None:
+    assert {"lastDecision", "currentReplicas", "desiredReplicas"}.isdisjoint(_status(decision=None))
+
+
+def test_generation_is_the_one_that_was_judged() -> None:
+    assert _status()["observedGeneration"] == 4

@@ -15,8 +15,8 @@ from controller.forecaster import FloatArray
 from training.graph import Graph
 from training.windows import DAYS_IN_WEEK, Window
 
-# Gaps shorter than this share of a season (half an hour of a day) are taken to stand still; in longer ones the load
-# follows its season.
+# In gaps of up to this share of a season (half an hour of a day), or one step, the load is taken to stand still, as a
+# late scrape needs; in longer ones it follows its season.
 _SHORT_GAP = 48
 _FINE = 1  # steps on each side that smooth a season's value just enough to tame a single odd one
 _COARSE = 48  # this share of a season on each side, for its shape without its noise
@@ -31,7 +31,7 @@ def fill_gaps(graph: Graph, window: Window) -> str:
     A short gap takes the value before it, a longer one the same time of the nearest earlier season or else of the
     nearest later one, and what no season has takes the value before it.
     """
-    short = _carry(graph, graph.history, (0, 1), window.slots // _SHORT_GAP)
+    short = _carry(graph, graph.history, (0, 1), max(1, window.slots // _SHORT_GAP))
     seasons = graph.add("Reshape", short, graph.integers([-1, window.seasons, window.slots]))
     earlier = _carry(graph, seasons, (0, 1, 0), window.seasons - 1)
     later = _carry(graph, earlier, (0, -1, 0), window.seasons - 1)

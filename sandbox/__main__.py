@@ -22,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed = _parser().parse_args(arguments)
     try:
         return int(parsed.run(parsed))
-    except (background.AlreadyUp, binaries.BinaryError, ProcessError) as error:
+    except (background.AlreadyUp, background.NotASandbox, binaries.BinaryError, ProcessError) as error:
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:

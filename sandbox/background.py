@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from sandbox.cluster import Sandbox
+from sandbox.controlplane import LOGS
 from sandbox.exporter import address_answers, wall_clock
 from sandbox.processes import Program, Running, registered, start_on_free_port
 from sandbox.prometheus import Prometheus, Scrape
@@ -29,6 +30,10 @@ STOP_SECONDS = 10.0
 
 class AlreadyUp(Exception):  # noqa: N818 - a state, and the message says what to do about it
     """A background sandbox is there already."""
+
+
+class NotASandbox(Exception):  # noqa: N818 - a state, and the message says what to do about it
+    """The directory holds files that no sandbox has written."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,11 +56,11 @@ def default_directory(environment: Mapping[str, str]) -> Path:
 def up(directory: Path, *, startup: timedelta, nodes: int, report: Callable[[str], None]) -> Addresses:
     """Start a sandbox that goes on by itself, with Prometheus, two weeks of history and live traffic.
 
-    Raises AlreadyUp; ProcessError or binaries.BinaryError when it does not start: then nothing goes on running.
+    Raises AlreadyUp, NotASandbox; ProcessError or binaries.BinaryError when it does not start: then nothing goes on.
     """
     if processes(directory):
         raise AlreadyUp(f"a sandbox is up in {directory}; `python -m sandbox down` ends it")
-    shutil.rmtree(directory, ignore_errors=True)
+    _clear(directory)
     sandbox = Sandbox(startup=startup, nodes=nodes, directory=directory, register=_register(directory), report=report)
     try:
         sandbox.start()
@@ -81,11 +86,11 @@ def processes(directory: Path) -> list[Running]:
 
 
 def down(directory: Path) -> list[Running]:
-    """End what runs in `directory` and remove its files; what it ended."""
+    """End what runs in `directory` and remove its files; what it ended. Raises NotASandbox."""
     ended = processes(directory)
     for running in reversed(ended):
         running.identity.stop(grace=0.0)
-    shutil.rmtree(directory, ignore_errors=True)
+    _clear(directory)
     return ended
 
 
@@ -131,6 +136,14 @@ def _start_exporter(sandbox: Sandbox, directory: Path, seam: datetime) -> str:
 def _start_prometheus(sandbox: Sandbox, exporter: str, history: Path) -> Prometheus:
     scrape = Scrape(job=JOB, address=exporter, interval=SCRAPE_INTERVAL, labels={"instance": INSTANCE})
     return sandbox.prometheus(history=[history], scrapes=[scrape])
+
+
+def _clear(directory: Path) -> None:
+    """Remove `directory`, provided it is a sandbox's: whole, or the logs of one that did not come up."""
+    names = {entry.name for entry in directory.iterdir()} if directory.exists() else set()
+    if names - {LOGS} and not _register(directory).exists():
+        raise NotASandbox(f"{directory} holds other files and is left alone; name a directory that does not exist")
+    shutil.rmtree(directory, ignore_errors=True)
 
 
 def _register(directory: Path) -> Path:

@@ -163,10 +163,14 @@ class Sandbox:
         login: Login | None = None,
         tls: Tls | None = None,
     ) -> Prometheus:
-        """A started Prometheus that ends with the sandbox, at the latest. Raises ProcessError."""
+        """A new Prometheus, started, that ends with the sandbox at the latest. Raises ProcessError.
+
+        `name`: what its directory and log begin with.
+        """
+        directory = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self.layout.root))
         server = Prometheus(
-            directory=self.layout.root / name,
-            log=self.layout.log(name),
+            directory=directory,
+            log=self.layout.log(directory.name),
             binaries=self.binaries,
             register=self._register,
             scrapes=scrapes,

@@ -17,6 +17,7 @@ from sandbox.audit import POLICY
 from sandbox.certificates import Authority, KeyPair
 from sandbox.processes import Program
 
+LOGS = "logs"
 POD_NETWORK = "10.0.0.1/16"
 SERVICE_NETWORK = "10.96.0.0/16"
 # Nodes here have no kubelet that could fall silent, so nothing watches over them; the admission plugin would taint
@@ -34,7 +35,7 @@ class Layout:
     @property
     def logs(self) -> Path:
         """One file a program."""
-        return self.root / "logs"
+        return self.root / LOGS
 
     @property
     def audit_log(self) -> Path:

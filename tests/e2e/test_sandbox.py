@@ -84,7 +84,7 @@ def constant(end: datetime, *, days: int) -> Replay:
 @pytest.fixture(scope="module")
 def seam() -> datetime:
     """Where history ends and live scrapes begin: far enough ahead to load the history before."""
-    return wall_clock() + 10 * SECOND
+    return wall_clock() + 15 * SECOND
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +115,7 @@ def test_history_and_live_samples_are_one_series(prometheus: Prometheus, seam: d
 
 def test_the_rate_is_continuous_over_the_seam(prometheus: Prometheus, seam: datetime) -> None:
     time.sleep(max(0.0, (seam + 20 * SECOND - wall_clock()).total_seconds()))
-    rates = values(prometheus, "sum(rate(http_requests_total[10s]))", seam - 30 * SECOND, seam + 18 * SECOND)
+    rates = values(prometheus, "sum(rate(http_requests_total[20s]))", seam - 30 * SECOND, seam + 18 * SECOND)
     assert rates == pytest.approx([RATE] * 49, rel=0.1)
 
 
@@ -142,6 +142,13 @@ def test_prometheus_can_ask_for_a_login(sandbox: Sandbox) -> None:
     server = sandbox.prometheus("login", login=READER)
     assert (server.query("vector(1)")[0]["value"][1], status_of(f"{server.url}/api/v1/query?query=1")) == ("1", 401)
     server.stop(grace=0.0)
+
+
+def test_each_prometheus_is_a_new_one(sandbox: Sandbox) -> None:
+    first, second = sandbox.prometheus(), sandbox.prometheus()
+    assert (first.is_running, second.is_running, first.url != second.url) == (True, True, True)
+    for server in (first, second):
+        server.stop(grace=0.0)
 
 
 def test_prometheus_can_speak_tls(sandbox: Sandbox, tmp_path: Path) -> None:

@@ -40,6 +40,20 @@ def test_down_ends_what_was_started_and_removes_its_files(directory: Path, runni
     assert (running.is_running, directory.exists()) == (False, False)
 
 
+@pytest.mark.parametrize("command", ["up", "down"])
+def test_files_of_others_are_left_alone(command: str, directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (directory / "thesis.txt").touch()
+    assert main([command, "--directory", str(directory)]) == 1
+    assert "holds other files and is left alone" in capsys.readouterr().err
+    assert (directory / "thesis.txt").exists()
+
+
+def test_the_logs_of_one_that_did_not_come_up_are_removed(directory: Path) -> None:
+    (directory / "logs").mkdir()
+    background.down(directory)
+    assert not directory.exists()
+
+
 def test_status_lists_processes_and_logs(directory: Path, running: Process, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["status", "--directory", str(directory)]) == 0
     assert f"pid {running.pid}" in capsys.readouterr().out

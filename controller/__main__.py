@@ -32,6 +32,7 @@ from controller.report import Report
 from controller.scheduler import Scheduler
 from controller.settings import Settings, SettingsError
 from controller.sources.prometheus import PrometheusSource, SourceLimits
+from controller.sources.prometheus_api import Limits
 from controller.status_writer import KubernetesStatusWriter
 from controller.targets.owners import AutoscalerOwners
 from controller.targets.scale import ScaleTarget
@@ -55,7 +56,8 @@ async def _run(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with await KubernetesApi.connect() as api:
-        limits = SourceLimits(tick_seconds=settings.query_timeout_seconds)
+        seconds = settings.query_timeout_seconds
+        limits = SourceLimits(query=Limits(query_seconds=seconds), tick_seconds=3 * seconds)
         source = PrometheusSource(address=settings.prometheus_address, secrets=api, limits=limits)
         try:
             await _serve(settings, api, source, stop)

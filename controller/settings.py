@@ -40,7 +40,7 @@ class Settings:
     """json (one object a line) or text."""
 
     query_timeout_seconds: float = 5.0
-    """How long one tick waits for a metric system."""
+    """How long one query may take; all questions of a tick together get three times as long."""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:

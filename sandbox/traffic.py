@@ -75,7 +75,7 @@ def recorded_or_made(environment: Mapping[str, str] = os.environ) -> tuple[Trace
     except TraceMissing as missing:
         start = datetime.fromisoformat("2026-01-05T00:00:00+00:00")
         return synthetic(start=start, days=35), f"generated traffic, not a recording: {missing}"
-    return trace, f"recorded traffic: NASA-HTTP 1995 from {data_directory(environment) / NASA_FILE}"
+    return trace, "recorded traffic: NASA-HTTP 1995, the Kennedy Space Center's web server"
 
 
 def nasa(environment: Mapping[str, str] = os.environ) -> Trace:

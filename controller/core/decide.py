@@ -66,7 +66,8 @@ def decide(
         memory = replace(memory, track=record)
     latest = None if observation is None else observation.latest
     load = demand.assess(now, latest, forecast, policy, memory.track)
-    wish, memory = _wish(now, load, current, policy, memory)
+    problem = "the metric system gave nothing" if observation is None else observation.problem
+    wish, memory = _wish(now, load, problem, current, policy, memory)
     steps = (wish,) if current == 0 else (wish, *_railed(now, wish.after, current, policy, memory))
     decision = Decision(
         time=now,
@@ -79,7 +80,9 @@ def decide(
     return decision, memory
 
 
-def _wish(now: datetime, load: Demand, current: int, policy: Policy, memory: Memory) -> tuple[Step, Memory]:
+def _wish(
+    now: datetime, load: Demand, problem: str | None, current: int, policy: Policy, memory: Memory
+) -> tuple[Step, Memory]:
     """What the load asks for before any rail; remembered when there is a load to ask."""
     if load.value is not None:
         memory = replace(memory, last_metric=now)
@@ -89,7 +92,7 @@ def _wish(now: datetime, load: Demand, current: int, policy: Policy, memory: Mem
         ), memory
     if load.value is None:
         memory = replace(memory, last_metric=memory.last_metric or now)
-        step = _without_metric(now, current, policy, memory)
+        step = _without_metric(now, problem, current, policy, memory)
     else:
         step = _by_load(load, load.value, current, policy)
     earlier = memory.recommendations or (Recommendation(time=now, replicas=current),)
@@ -104,11 +107,11 @@ def _by_load(load: Demand, value: float, current: int, policy: Policy) -> Step:
     return Step(rule="Load", before=current, after=needed, why=f"{share} needs {needed}")
 
 
-def _without_metric(now: datetime, current: int, policy: Policy, memory: Memory) -> Step:
+def _without_metric(now: datetime, problem: str | None, current: int, policy: Policy, memory: Memory) -> Step:
     """Absence never shrinks: hold, and after a while be no smaller than the fallback."""
     missing = now - (memory.last_metric or now)
     fallback = policy.fallback
-    words = f"no usable metric for {missing.total_seconds():.0f} s"
+    words = f"no usable metric for {missing.total_seconds():.0f} s ({problem or 'the last value is too old'})"
     if fallback.replicas is None or missing < fallback.after:
         return Step(rule="Hold", before=current, after=current, why=words)
     size = max(current, fallback.replicas)

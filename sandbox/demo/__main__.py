@@ -18,7 +18,7 @@ from sandbox.binaries import BinaryError
 from sandbox.cluster import CommandError, Sandbox
 from sandbox.controller import REPOSITORY, Controller, install
 from sandbox.demo import outcome, scene
-from sandbox.demo.recording import Sample, record
+from sandbox.demo.recording import Sample, record, write_csv
 from sandbox.exporter import Exporter
 from sandbox.processes import ProcessError
 from sandbox.prometheus import Prometheus, Scrape
@@ -30,7 +30,7 @@ LOADING = timedelta(seconds=8)  # between writing the history and the first live
 LINE_EVERY = 3  # samples
 HEADER = f"{'trace':>8} {'load/s':>7} {'forecast':>9} {'demand':>7} {'source':<9} {'desired':>7} {'ready':>6}  why"
 
-console = Console(highlight=False)
+console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
 
 
 def main() -> None:
@@ -51,12 +51,12 @@ def _play() -> None:
         console.print("[bold]2. A control plane on loopback[/]: etcd, API server, controllers, scheduler, kwok")
         sandbox = stack.enter_context(Sandbox(startup=scene.STARTUP / scene.FACTOR, report=_quiet))
         kubeconfig = install(sandbox)
-        replay, prometheus = _traffic(stack, sandbox, trace)
+        replay, prometheus, traffic = _traffic(stack, sandbox, trace)
         console.print(f"[bold]3. A model[/] trained on the two weeks in {prometheus.url}")
         _train(prometheus)
         console.print("[bold]4. The controller[/] as the chart's ServiceAccount; a Deployment and a PredictiveScaler")
         controller = stack.enter_context(Controller(kubeconfig=kubeconfig, models=OUT, log=OUT / "demo-controller.log"))
-        prometheus.scrape(_own(controller))
+        prometheus.scrape(traffic, _own(controller))
         _apply(sandbox, replay, prometheus)
         console.print("[bold]5. The morning[/]")
         samples = _watch(sandbox, controller, replay)
@@ -64,18 +64,21 @@ def _play() -> None:
     comparison = outcome.compare(recording)
     console.print(outcome.table(comparison))
     outcome.draw(recording, comparison, source, OUT / "demo.png")
-    console.print(f"picture: {OUT.relative_to(REPOSITORY) / 'demo.png'}")
+    write_csv(recording, OUT / "demo.csv")
+    folder = OUT.relative_to(REPOSITORY)
+    console.print(f"picture: {folder / 'demo.png'}; every moment of it: {folder / 'demo.csv'}")
 
 
-def _traffic(stack: ExitStack, sandbox: Sandbox, trace: Trace) -> tuple[Replay, Prometheus]:
+def _traffic(stack: ExitStack, sandbox: Sandbox, trace: Trace) -> tuple[Replay, Prometheus, Scrape]:
     """Prometheus with the history in it, and the exporter that goes on where it ends."""
     replay = scene.replay_of(trace, _now() + LOADING)
     every = replay.shrink(scene.SCRAPE)
     history = write_history(OUT / "demo-history.om", {Counter(): replay}, until=replay.wall, every=every)
     exporter = stack.enter_context(Exporter({Counter(): replay}))
-    prometheus = sandbox.prometheus(scrapes=[exporter.scrape(every)], history=[history])
+    scrape = exporter.scrape(every)
+    prometheus = sandbox.prometheus(scrapes=[scrape], history=[history])
     history.unlink()
-    return replay, prometheus
+    return replay, prometheus, scrape
 
 
 def _train(prometheus: Prometheus) -> None:

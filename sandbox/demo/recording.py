@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,6 +60,24 @@ def record(replay: Replay, samples: list[Sample], prometheus: Prometheus) -> Rec
     )
 
 
+def write_csv(recording: Recording, file: Path) -> None:
+    """The recording for whoever wants to judge it differently; times are of the trace."""
+    capacity, load = recording.capacity, recording.load
+    columns = (
+        load.values,
+        recording.metric.values,
+        recording.median,
+        recording.upper,
+        capacity.desired,
+        capacity.ready,
+    )
+    with file.open("w", encoding="utf-8") as out:
+        out.write("time,load,metric,forecast_median,forecast_upper,desired,ready\n")
+        for index, row in enumerate(zip(*columns, strict=True)):
+            time = load.start + (index + 1) * load.step
+            out.write(f"{time.isoformat()},{','.join(f'{value:.6g}' for value in row)}\n")
+
+
 def _rate(replay: Replay, moments: list[datetime], window: timedelta) -> Floats:
     """Requests per second of wall time over `window` of the trace, for each step that ends at moments[1:]."""
     ends = np.array([moment.timestamp() for moment in moments[1:]])
@@ -82,8 +101,8 @@ def _forecast(replay: Replay, prometheus: Prometheus, moments: list[datetime], l
     ahead = timedelta(seconds=float(lead))
     wall = [replay.wall_at(moment) - ahead for moment in moments[1:]]
     step = replay.shrink(GRID)
-    series = prometheus.query_range(expression, wall[0], wall[-1], step)
-    held = {round(float(at), 2): float(value) for one in series for at, value in one["values"]}
-    first = wall[0].timestamp()
-    times = (round(first + index * step.total_seconds(), 2) for index in range(len(wall)))
-    return np.array([held.get(time, np.nan) for time in times])
+    answer = np.full(len(wall), np.nan)
+    for series in prometheus.query_range(expression, wall[0], wall[-1], step):
+        for at, value in series["values"]:
+            answer[round((float(at) - wall[0].timestamp()) / step.total_seconds())] = float(value)
+    return answer

@@ -64,15 +64,14 @@ def histories(series: Series, window: Window) -> FloatArray:
 
     Row i ends with `series.values[i]`. A view of one padded copy: cheap until a part of it is copied.
     """
-    padding = np.full(window.context - 1, np.nan, np.float32)
-    padded = np.concatenate([padding, series.values.astype(np.float32)])
-    return np.lib.stride_tricks.sliding_window_view(padded, window.context)
+    padded = np.concatenate([np.full(window.context, np.nan, np.float32), series.values.astype(np.float32)])
+    return np.lib.stride_tricks.sliding_window_view(padded, window.context)[1:]
 
 
 def futures(series: Series, window: Window) -> NDArray[np.float64]:
     """What came after each step: float64 [len(series), horizon], NaN where not recorded. Row i follows `values[i]`."""
-    padded = np.concatenate([series.values[1:], np.full(window.horizon, np.nan)])
-    return np.lib.stride_tricks.sliding_window_view(padded, window.horizon)
+    padded = np.concatenate([series.values, np.full(window.horizon, np.nan)])
+    return np.lib.stride_tricks.sliding_window_view(padded, window.horizon)[1:]
 
 
 def origins(series: Series, zone: tzinfo) -> IntArray:

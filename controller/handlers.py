@@ -4,7 +4,9 @@ kopf watches in a thread and loop of its own and hands every event over; it neve
 no status, no events. Its traps, and what is done about them:
 - it reports no DELETED after a relist: `controller.relist` compares uids once a minute;
 - it strips its own finalizer from objects of other operators: ours has a name of its own;
-- it ends for good on a lasting 403/5xx or when the CRD is deleted: it is started anew here;
+- it ends for good on a lasting 403/5xx or when the CRD is deleted: it is started anew here, each time with a flag of
+  its own, since it leaves a thread behind that waits for the flag, and no loop ends before its threads;
+- it calls handlers that are not coroutines in a pool of threads: ours is one, and is called in the watch's thread;
 - it replaces signal handlers in the main thread and ends the process after ten minutes: neither in this thread.
 """
 
@@ -36,6 +38,7 @@ class Watch:
         self._namespaces = namespaces
         self._registry = _registry(on_event)
         self._stop = threading.Event()
+        self._flag = threading.Event()
         self._thread = threading.Thread(target=self._run, name="kopf", daemon=True)
 
     def start(self) -> None:
@@ -45,31 +48,39 @@ class Watch:
     def stop(self, wait_seconds: float = 5.0) -> None:
         """End the watch; whatever it still does after `wait_seconds` ends with the process."""
         self._stop.set()
+        self._flag.set()
         self._thread.join(wait_seconds)
 
     def _run(self) -> None:
         while not self._stop.is_set():
+            self._flag = threading.Event()
             try:
-                asyncio.run(self._operate())
+                asyncio.run(self._operate(self._flag))
             except Exception:
                 log.exception("the watch ended; it is started anew", extra={"after_seconds": RESTART_SECONDS})
             self._stop.wait(RESTART_SECONDS)
 
-    async def _operate(self) -> None:
-        await kopf.operator(
-            registry=self._registry,
-            settings=_settings(),
-            standalone=True,
-            clusterwide=not self._namespaces,
-            namespaces=list(self._namespaces),
-            stop_flag=self._stop,
-        )
+    async def _operate(self, flag: threading.Event) -> None:
+        """Run kopf until it fails or `flag` is set, which it waits for in a thread that must end with it."""
+        if self._stop.is_set():
+            return
+        try:
+            await kopf.operator(
+                registry=self._registry,
+                settings=_settings(),
+                standalone=True,
+                clusterwide=not self._namespaces,
+                namespaces=list(self._namespaces),
+                stop_flag=flag,
+            )
+        finally:
+            flag.set()
 
 
 def _registry(on_event: OnEvent) -> kopf.OperatorRegistry:
     registry = kopf.OperatorRegistry()
 
-    def changed(event: Mapping[str, Any], **_: object) -> None:
+    async def changed(event: Mapping[str, Any], **_: object) -> None:
         on_event(event["type"], event["object"])
 
     def login(**kwargs: Any) -> kopf.ConnectionInfo | None:  # noqa: ANN401  # kopf's own arguments, passed on

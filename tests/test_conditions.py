@@ -19,8 +19,8 @@ WELL = {"Ready": "True", "MetricsAvailable": "True", "Forecasting": "True", "Abl
 def _outcome(*problems: Problem, current: int = 5, load: float | None = 50, **fields: Any) -> Outcome:
     memory = fields.pop("memory", FRESH)
     decision, _ = decide(NOW, None if load is None else seen(load), forecast(50), current, policy(), memory)
-    made: dict[str, Any] = {"decision": decision, "forecast": forecast(50), "memory": memory}
-    return Outcome(**({"time": NOW, "problems": problems} | made | fields))
+    made: dict[str, Any] = {"time": NOW, "problems": problems, "forecast": forecast(50), "memory": memory}
+    return Outcome(**(made | {"decision": decision} | fields))
 
 
 def _statuses(outcome: Outcome, **spec: Any) -> dict[str, str]:

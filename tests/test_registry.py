@@ -156,13 +156,13 @@ def test_the_same_name_in_another_namespace_is_another_target() -> None:
 
 
 def test_of_two_as_old_as_each_other_one_owns_the_target() -> None:
-    same = {"spec": {"targetRef": {"name": "web"}}, "created": FIRST}
+    same: dict[str, Any] = {"spec": {"targetRef": {"name": "web"}}, "created": FIRST}
     registry = _registry(body("a", **same), body("b", **same))
     assert [registry.rival(scaler) is None for scaler in registry.all()] == [True, False]
 
 
 def test_the_next_one_owns_the_target_once_the_first_is_gone() -> None:
-    same = {"spec": {"targetRef": {"name": "web"}}}
+    same: dict[str, Any] = {"spec": {"targetRef": {"name": "web"}}}
     registry = _registry(body("a", created=FIRST, **same), body("b", created=SECOND, **same))
     late = registry.all()[1]
     had_rival = registry.rival(late) is not None

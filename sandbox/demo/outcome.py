@@ -35,18 +35,20 @@ def compare(recording: Recording) -> Comparison:
     policy = _hpa()
     initial = int(recording.capacity.ready[0])
     hpa = replay(recording.metric, policy, startup=scene.STARTUP, initial=initial)
-    live = score(recording.load, recording.capacity, scene.TARGET_PER_REPLICA)
+    live = score(recording.load, recording.capacity, scene.SERVES)
     equal = at_equal_cost(
         recording.metric, policy, startup=scene.STARTUP, initial=initial, replica_hours=live.replica_hours
     )
     capacities = {LIVE: recording.capacity, HPA: hpa, HPA_EQUAL: equal}
-    scores = {name: score(recording.load, one, scene.TARGET_PER_REPLICA) for name, one in capacities.items()}
+    scores = {name: score(recording.load, one, scene.SERVES) for name, one in capacities.items()}
     return Comparison(capacities=capacities, scores=scores)
 
 
 def table(comparison: Comparison) -> Table:
     """The scores, a row a policy."""
-    shown = Table(title="The same morning, hours of the trace")
+    shown = Table(
+        title=f"The same morning; a replica serves {scene.SERVES:g}/s, the target of all is {scene.TARGET_PER_REPLICA:g}/s"
+    )
     shown.add_column("policy")
     for column in ("replica-hours", "time under-provisioned", "load unserved", "size changes"):
         shown.add_column(column, justify="right")
@@ -80,7 +82,7 @@ def draw(recording: Recording, comparison: Comparison, source: str, file: Path) 
         label = (
             f"capacity: {name} - {one.replica_hours:.0f} replica-hours, {one.under_provisioned:.1%} under-provisioned"
         )
-        ready = capacity.ready * scene.TARGET_PER_REPLICA
+        ready = capacity.ready * scene.SERVES
         axes.step(times, ready, where="pre", color=colour, linewidth=width, label=label)
     axes.set(title=f"Replicas before the load\n{source}", ylabel="requests per second", ylim=(0, None))
     clock = mdates.DateFormatter("%H:%M", tz=load.end.tzinfo)  # type: ignore[no-untyped-call]  # half typed

@@ -26,7 +26,8 @@ MODEL = "demo"
 QUERY = 'sum(rate(http_requests_total{app="web"}[5s]))'
 LEAD = timedelta(seconds=6)  # wall time: the start-up, and a second in which the control plane makes the pods
 INTERVAL = timedelta(seconds=1)
-TARGET_PER_REPLICA = 4.0  # requests a second
+TARGET_PER_REPLICA = 4.0  # requests a second: 80 % of what one replica can serve, for both policies
+SERVES = 5.0  # requests a second that one replica can serve; the load above it is unserved
 QUANTILE = 0.9
 
 _MORNING = {"nasa": "1995-08-30T05:25:00-04:00", "synthetic": "2026-01-28T05:25:00+00:00"}

@@ -130,12 +130,13 @@ def fit(
     """Learn from the past, test on its last part, and write a model file if it beats the naive forecasts."""
     window = Window.fitting(step=step, season=season, horizon=horizon)
     _check_writable(out)
+    chosen = _family(family)
     dataset = _load(data, window, query, column, aggregate, time_zone, start, every, since, until)
     job = _Job(
         dataset=dataset, window=window, since=test_from or hold_out(dataset.series, share=_TEST_SHARE, season=season)
     )
     with _progress() as show:
-        fitted = _family(family, show).fit(job.past, window, dataset.zone)
+        fitted = chosen(show).fit(job.past, window, dataset.zone)
         model = export.draft(fitted, job.past, window, name=out.stem, unit=unit)
         report = job.judge(model, show)
     _print_report(report, dataset, out.stem)
@@ -227,9 +228,12 @@ def _load(
     return datasets.load(request)
 
 
-def _family(name: str, show: _Show) -> Family:
-    known: tuple[Family, ...] = (LightGBM(progress=show("fitting")), SEASONAL_NAIVE)
-    families = {family.name: family for family in known}
+def _family(name: str) -> Callable[[_Show], Family]:
+    """How to make the family, once it can show its progress."""
+    families: dict[str, Callable[[_Show], Family]] = {
+        "lightgbm": lambda show: LightGBM(progress=show("fitting")),
+        "seasonal-naive": lambda _show: SEASONAL_NAIVE,
+    }
     if name not in families:
         raise FitError(f"there is no family {name!r}; choose from {', '.join(families)}")
     return families[name]
@@ -257,7 +261,8 @@ def _progress() -> Iterator[_Show]:
 
 
 def _print_report(report: Report, dataset: Dataset, name: str) -> None:
-    table = Table(title=f"{name}, tested from {report.since} to {report.until}", caption=dataset.about)
+    since, until = (time.astimezone(dataset.zone) for time in (report.since, report.until))
+    table = Table(title=f"{name}, tested from {since} to {until}", caption=dataset.about)
     for heading in ("ahead", "forecast", "RMSE", "MAE", "WAPE", "MASE", "pinball", "covered by 90 %", "by 99 %"):
         table.add_column(heading, justify="left" if heading == "forecast" else "right")
     scores = {name: report.model, **report.baselines}

@@ -6,6 +6,7 @@ Missing is not zero: a step with any missing part is NaN. Must not know what the
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
@@ -29,6 +30,7 @@ _COUNTS = ("requests", "request_count")  # how many in a period: periods add up
 _LOADS = ("load", "value")  # how much at a time: periods average
 _TIMESTAMP = "timestamp"
 _SECOND = timedelta(seconds=1)
+_ZONED = re.compile(r"(?:Z|:\d\d(?:\.\d+)?[+-]\d\d(?::?\d\d)?)$", re.IGNORECASE)
 _SCHEMES = {"prometheus": "http", "prometheus+https": "https"}
 _GENERATED = "generated"
 _GENERATED_SEASONS = 28
@@ -204,7 +206,11 @@ def _stamps(stamps: Sequence[str], zone: tzinfo | None) -> tuple[NDArray[np.int6
 
 
 def _is_zoned(stamps: Sequence[str]) -> bool:
-    return bool(stamps) and datetime.fromisoformat(stamps[0]).tzinfo is not None
+    """Raises ValueError where some have a zone and some have none."""
+    zoned = [_ZONED.search(stamp) is not None for stamp in stamps]
+    if any(zoned) and not all(zoned):
+        raise ValueError(f"{stamps[zoned.index(False)]!r} has no zone")
+    return any(zoned)
 
 
 def _own_zone(stamps: Sequence[str]) -> tzinfo:

@@ -1,0 +1,94 @@
+"""Does the command line do what its help says, and fail in one clear line?"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from controller.forecaster import load_model
+from training import __main__ as command_line
+from training.export import ExportError
+
+_HOURLY = ["--step", "1h", "--season", "1d", "--horizon", "6h"]
+
+
+def _run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["predictive-scaler-train", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        command_line.main()
+    return int(ended.value.code or 0)
+
+
+def _one_line(text: str) -> bool:
+    return text.startswith("error: ") and text.count("\n") == 1
+
+
+def test_fit_and_backtest_agree(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, fitted, judged = tmp_path / "m.onnx", tmp_path / "fit.json", tmp_path / "backtest.json"
+    data = ["--data", "generated:1"]
+
+    assert _run(monkeypatch, "fit", *data, *_HOURLY, "--out", str(out), "--json", str(fitted)) == 0
+    assert _run(monkeypatch, "backtest", *data, "--model", str(out), "--json", str(judged)) == 0
+    assert json.loads(fitted.read_text()) == json.loads(judged.read_text()) == load_model(out).card.scores
+    printed = capsys.readouterr().out
+    assert all(word in printed for word in ("persistence", "seasonal-naive", "RMSE", "skill against", "sha256"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--data", "absent.csv", "--out", "m.onnx"], "absent.csv cannot be read"),
+        (["--data", "generated:1", "--out", "absent/m.onnx"], "no directory absent"),
+        (["--data", "generated:1", "--out", "m.bin"], "must end in .onnx"),
+        (["--data", "generated:1", "--out", "m.onnx", "--family", "oracle"], "no family 'oracle'"),
+        (["--data", "generated:1", "--out", "m.onnx", "--step", "7m"], "must be a multiple of the step"),
+        (["--data", "generated:1", "--out", "m.onnx", "--until", "2024-01-02"], "learning and testing need 3"),
+    ],
+)
+def test_what_the_user_can_mend_is_one_line(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    message: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    assert _run(monkeypatch, "fit", *arguments) == 2
+    shown = capsys.readouterr().err
+    assert _one_line(shown), shown
+    assert message in shown
+
+
+@pytest.mark.parametrize(("allowing", "code", "files"), [([], 2, []), (["--allow-worse-than-naive"], 0, ["m.onnx"])])
+def test_a_model_that_loses_is_written_only_on_demand(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, allowing: list[str], code: int, files: list[str]
+) -> None:
+    def refuse(_report: object, _family: str) -> None:
+        raise ExportError("it loses")
+
+    monkeypatch.setattr("training.export.refuse_losers", refuse)
+    out = ["--family", "seasonal-naive", "--out", str(tmp_path / "m.onnx")]
+
+    assert _run(monkeypatch, "fit", "--data", "generated:1", *_HOURLY, *out, *allowing) == code
+    assert [each.name for each in tmp_path.iterdir()] == files
+
+
+@pytest.mark.parametrize("option", [["--step", "7"], ["--time-zone", "Mars/Olympus"], ["--from", "yesterday"]])
+def test_malformed_options_are_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], option: list[str]
+) -> None:
+    assert _run(monkeypatch, "fit", "--data", "generated:1", "--out", "m.onnx", *option) == 2
+    assert option[0] in capsys.readouterr().err
+
+
+def test_it_runs_as_a_module() -> None:
+    found = subprocess.run([sys.executable, "-m", "training", "--help"], capture_output=True, text=True, check=True)
+
+    assert "backtest" in found.stdout

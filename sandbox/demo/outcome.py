@@ -46,9 +46,7 @@ def compare(recording: Recording) -> Comparison:
 
 def table(comparison: Comparison) -> Table:
     """The scores, a row a policy."""
-    shown = Table(
-        title=f"The same morning; a replica serves {scene.SERVES:g}/s, the target of all is {scene.TARGET_PER_REPLICA:g}/s"
-    )
+    shown = Table(title=f"A replica serves {scene.SERVES:g}/s; the target is {scene.TARGET_PER_REPLICA:g}/s")
     shown.add_column("policy")
     for column in ("replica-hours", "time under-provisioned", "load unserved", "size changes"):
         shown.add_column(column, justify="right")

@@ -6,6 +6,7 @@ Every error is one line and exit code 2; an interrupted run leaves nothing behin
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -132,19 +133,20 @@ def fit(
     _check_writable(out)
     chosen = _family(family)
     dataset = _load(data, window, query, column, aggregate, time_zone, start, every, since, until)
-    job = _Job(
-        dataset=dataset, window=window, since=test_from or hold_out(dataset.series, share=_TEST_SHARE, season=season)
-    )
-    with _progress() as show:
-        fitted = chosen(show).fit(job.past, window, dataset.zone)
-        model = export.draft(fitted, job.past, window, name=out.stem, unit=unit)
-        report = job.judge(model, show)
-    _print_report(report, dataset, out.stem)
-    if not allow_worse_than_naive:
-        export.refuse_losers(report, fitted.family)
-    written = export.write(fitted, export.with_scores(model.card, report), out)
+    job = _Job(dataset=dataset, window=window, since=test_from or _split(dataset, window))
+    report = job.make(chosen, out, unit=unit, may_lose=allow_worse_than_naive)
     _write_json(json_out, report)
-    _say(f"wrote {out}, sha256 {written.digest}")
+
+
+@app.command()
+def shipped(out: Annotated[Path, typer.Option(help="The directory of the models.")]) -> None:
+    """Make the models that come with the project anew; they know a generated trace only."""
+    window = Window.fitting(step=timedelta(minutes=5), season=timedelta(days=1), horizon=timedelta(hours=6))
+    path = out / f"{SEASONAL_NAIVE.name}.onnx"
+    _check_writable(path)
+    dataset = _load("generated:1", window)
+    job = _Job(dataset=dataset, window=window, since=_split(dataset, window))
+    job.make(lambda _show: SEASONAL_NAIVE, path, unit="load", may_lose=False)
 
 
 @app.command("backtest")
@@ -166,9 +168,9 @@ def judge(
     judged = load_model(model)
     window = window_of(judged)
     dataset = _load(data, window, query, column, aggregate, time_zone, start, every, since, until)
-    begin = test_from or hold_out(dataset.series, share=_TEST_SHARE, season=window.season)
+    job = _Job(dataset=dataset, window=window, since=test_from or _split(dataset, window))
     with _progress() as show:
-        report = _Job(dataset=dataset, window=window, since=begin).judge(judged, show)
+        report = job.judge(judged, show)
     _print_report(report, dataset, judged.card.name)
     _write_json(json_out, report)
 
@@ -185,6 +187,19 @@ class _Job:
     def past(self) -> Series:
         return self.dataset.series.until(self.since)
 
+    def make(self, family: Callable[[_Show], Family], out: Path, *, unit: str, may_lose: bool) -> Report:
+        """Fit on the past, judge on the rest, and write the file."""
+        with _progress() as show:
+            fitted = family(show).fit(self.past, self.window, self.dataset.zone)
+            model = export.draft(fitted, self.past, self.window, name=out.stem, unit=unit)
+            report = self.judge(model, show)
+        _print_report(report, self.dataset, out.stem)
+        if not may_lose:
+            export.refuse_losers(report, fitted.family)
+        written = export.write(fitted, export.with_scores(model.card, report), out)
+        _say(f"wrote {out}, sha256 {written.digest}")
+        return report
+
     def judge(self, model: Model, show: _Show) -> Report:
         """Beside baselines whose bands come from the same past."""
         baselines = {family.name: self._baseline(family) for family in _BASELINES}
@@ -195,6 +210,10 @@ class _Job:
         return export.draft(fitted, self.past, self.window, name=family.name, unit="load")
 
 
+def _split(dataset: Dataset, window: Window) -> datetime:
+    return hold_out(dataset.series, share=_TEST_SHARE, season=window.season)
+
+
 _Tell = Callable[[int, int], None]
 _Show = Callable[[str], _Tell]
 
@@ -202,14 +221,14 @@ _Show = Callable[[str], _Tell]
 def _load(
     data: str,
     window: Window,
-    query: str | None,
-    column: str | None,
-    how: Aggregate | None,
-    time_zone: tzinfo | None,
-    start: datetime | None,
-    every: timedelta | None,
-    since: datetime | None,
-    until: datetime | None,
+    query: str | None = None,
+    column: str | None = None,
+    how: Aggregate | None = None,
+    time_zone: tzinfo | None = None,
+    start: datetime | None = None,
+    every: timedelta | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
 ) -> Dataset:
     request = datasets.Request(
         data=data,
@@ -245,6 +264,8 @@ def _check_writable(out: Path) -> None:
         raise ExportError(f"{out} must end in .onnx, or the controller will not find it")
     if not out.parent.is_dir():
         raise ExportError(f"there is no directory {out.parent}")
+    if not os.access(out.parent, os.W_OK):
+        raise ExportError(f"nothing can be written in {out.parent}")
 
 
 @contextmanager

@@ -92,3 +92,8 @@ def test_it_runs_as_a_module() -> None:
     found = subprocess.run([sys.executable, "-m", "training", "--help"], capture_output=True, text=True, check=True)
 
     assert "backtest" in found.stdout
+
+
+def test_the_shipped_models_are_made_by_one_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert _run(monkeypatch, "shipped", "--out", str(tmp_path)) == 0
+    assert [each.name for each in tmp_path.iterdir()] == ["seasonal-naive.onnx"]

@@ -10,7 +10,6 @@ import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from controller.conditions import Condition, Status, conditions, stored
 from controller.core.decide import Decision
@@ -20,7 +19,7 @@ from controller.outcome import Outcome, Stage
 from controller.ports import StatusError, StatusWriter
 from controller.registry import Scaler
 from controller.spec import ScalerSpec
-from controller.status import status
+from controller.status import current_replicas, status
 
 log = logging.getLogger(__name__)
 
@@ -71,12 +70,12 @@ class Report:
         self, scaler: Scaler, outcome: Outcome, now_true: tuple[Condition, ...], told: _Told
     ) -> bool:
         """Whether the cluster knows the status; a failed write is tried again at the next tick."""
-        fields = status(scaler, outcome, now_true)
-        essence = _essence(fields)
+        essence = _essence(scaler, outcome, now_true)
         is_due = told.time is None or outcome.time - told.time >= CHECKPOINT_INTERVALS * _interval(scaler)
         if essence == told.essence and not is_due:
             return True
         try:
+            fields = status(scaler, outcome, now_true)
             await self._writer.patch_status(scaler.namespace, scaler.name, scaler.uid, fields)
         except StatusError as error:
             if error.gone:
@@ -97,14 +96,14 @@ class Report:
             log.warning("event not recorded", extra={"scaler": scaler.key, "reason": reason, "error": str(error)})
 
 
-def _essence(fields: dict[str, Any]) -> object:
+def _essence(scaler: Scaler, outcome: Outcome, now_true: Sequence[Condition]) -> object:
     """The part of a status whose change is news: what is true and what is asked for, not every load."""
+    decision = outcome.decision
     return (
-        fields["observedGeneration"],
-        fields.get("currentReplicas"),
-        fields.get("desiredReplicas"),
-        fields["model"] and fields["model"]["digest"],
-        tuple((one["type"], one["status"], one["reason"]) for one in fields["conditions"]),
+        scaler.generation,
+        None if decision is None else (current_replicas(decision, outcome), decision.replicas),
+        None if outcome.model is None else outcome.model.digest,
+        tuple((one.type, one.status, one.reason) for one in now_true),
     )
 
 
@@ -133,6 +132,8 @@ def _flips(before: Sequence[Condition], after: Sequence[Condition]) -> Iterator[
 
 def _log_decision(scaler: Scaler, decision: Decision, *, is_written: bool) -> None:
     level = logging.INFO if is_written else logging.DEBUG
+    if not log.isEnabledFor(level):
+        return
     log.log(
         level,
         "scaled" if is_written else "decided",

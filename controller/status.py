@@ -38,13 +38,17 @@ def status(scaler: Scaler, outcome: Outcome, conditions: Sequence[Condition]) ->
 
 
 def _decided(decision: Decision, outcome: Outcome) -> dict[str, Any]:
-    current = decision.replicas if outcome.is_written else decision.current
     fields = {
-        "currentReplicas": current,
+        "currentReplicas": current_replicas(decision, outcome),
         "desiredReplicas": decision.replicas,
         "lastDecision": last_decision(decision),
     }
     return fields | ({"lastScaleTime": timestamp(decision.time)} if outcome.is_written else {})
+
+
+def current_replicas(decision: Decision, outcome: Outcome) -> int:
+    """What the target asks for after the tick."""
+    return decision.replicas if outcome.is_written else decision.current
 
 
 def last_decision(decision: Decision) -> dict[str, Any]:

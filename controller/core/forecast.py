@@ -5,6 +5,7 @@ Must not run a model: `controller.forecaster` does.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -37,10 +38,7 @@ class Forecast:
 
     def at_level(self, level: float) -> NDArray[np.float64]:
         """The quantile `level` of each step, shape [horizon]; linear between the levels, the outermost beyond them."""
-        position = float(np.interp(level, self.levels, np.arange(len(self.levels))))
-        below = int(position)
-        above = min(below + 1, len(self.levels) - 1)
-        return self.quantiles[:, below] + (position - below) * (self.quantiles[:, above] - self.quantiles[:, below])
+        return self._at_level(level, self.quantiles)
 
     def steps_between(self, start: datetime, end: datetime) -> slice:
         """The steps that overlap (start, end]; empty where the forecast does not reach."""
@@ -50,8 +48,15 @@ class Forecast:
 
     def peak(self, level: float, start: datetime, end: datetime) -> float | None:
         """The highest quantile `level` over the steps that overlap (start, end]; None where there is none."""
-        window = self.at_level(level)[self.steps_between(start, end)]
-        return float(window.max()) if len(window) else None
+        window = self.quantiles[self.steps_between(start, end)]
+        return float(self._at_level(level, window).max()) if len(window) else None
+
+    def _at_level(self, level: float, rows: NDArray[np.float64]) -> NDArray[np.float64]:
+        above = bisect_left(self.levels, level)
+        if above == 0 or above == len(self.levels):
+            return rows[:, min(above, len(self.levels) - 1)]
+        low, high = self.levels[above - 1], self.levels[above]
+        return rows[:, above - 1] + (level - low) / (high - low) * (rows[:, above] - rows[:, above - 1])
 
 
 def persistence(history: Series) -> float:

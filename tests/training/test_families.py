@@ -113,6 +113,7 @@ def test_progress_ends_when_all_key_steps_are_fitted(again: tuple[Fitted, list[t
         ("lightgbm", np.arange(200.0)),
         ("lightgbm", np.zeros(1000)),
         ("lightgbm", np.full(1000, np.nan)),
+        ("lightgbm", np.concatenate([np.full(1500, np.nan), np.arange(1.0, 301.0)])),
         ("seasonal-naive", np.arange(20.0)),
         ("seasonal-naive", np.zeros(1000)),
         ("persistence", np.empty(0)),

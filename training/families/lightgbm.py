@@ -31,6 +31,9 @@ _SPREAD_TREES = 25
 _LEAVES = 15
 _CALIBRATION = 0.2  # the last share of the span, on which errors are measured
 _FEWEST_ROWS = 200
+_FEWEST_EARLY_ROWS = 50
+_MOST_ROWS = 20_000  # more origins are thinned out: neighbours tell almost the same
+_PART = 1024  # rows whose histories are copied at once
 _LARGEST_LEAF = 300  # the smallest number of rows in a leaf, where there is plenty
 _LEAVES_WORTH = 40  # else this share of the rows
 _LOWEST_SPREAD = 0.2  # of the mean error: no situation is that much surer than the average one
@@ -61,70 +64,88 @@ class LightGBM:
     def fit(self, series: Series, window: Window, zone: tzinfo) -> Fitted:
         """Trees on all of `series`, a band from errors on its last fifth. Raises FitError."""
         rows = _rows(series, window, zone)
-        places = range(len(keys(window)))
-        fitted = []
-        with ThreadPoolExecutor(_WORKERS) as workers:
-            for key in workers.map(lambda place: _fit_key(rows, place), places):
-                fitted.append(key)
-                self.progress(len(fitted), len(places))
+        fitted = self._fit_keys(rows)
         model = _Boosters(keys=tuple(fitted), band=np.array([key.band for key in fitted]))
         graph = Graph(context=window.context)
         quantiles = _add_forecast(graph, window, add_features(graph, window), model)
         return Fitted(family=self.name, graph=graph, quantiles=quantiles, examples=_examples(model, rows, window))
 
+    def _fit_keys(self, rows: _Rows) -> list[_Key]:
+        """Every key step; an interruption does not wait for those that have not begun."""
+        steps = keys(rows.window)
+        fitted = []
+        workers = ThreadPoolExecutor(_WORKERS)
+        try:
+            for key in workers.map(lambda place: _fit_key(rows, place), range(len(steps))):
+                fitted.append(key)
+                self.progress(len(fitted), len(steps))
+        finally:
+            workers.shutdown(cancel_futures=True)
+        return fitted
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Rows:
-    """What the features graph gives for each origin, and what came; n rows.
+    """What the features graph gives for some origins, and what came; n rows.
 
-    `matrix`: [n, columns]; `level`, `recent`: [n]; `profile`: [n, horizon]; `came`: [n, keys], divided by the level as
-    all but it, NaN where not recorded. `is_early`: [n], before the calibration span.
+    `place`: [n], where in the series the origin is; `boundary`: where the calibration span begins. `matrix`:
+    [n, columns]; `level`, `recent`: [n]; `profile`: [n, horizon]; `came`: [n, keys], divided by the level as all but
+    it, NaN where not recorded. `history`, `origin`: of the last rows only, for the examples.
     """
 
-    history: FloatArray
-    origin: IntArray
+    window: Window
+    boundary: int
+    place: IntArray
     matrix: FloatArray
     level: FloatArray
     recent: FloatArray
     profile: FloatArray
     came: Floats
-    is_early: NDArray[np.bool_]
-    window: Window
+    history: FloatArray
+    origin: IntArray
 
 
 def _rows(series: Series, window: Window, zone: tzinfo) -> _Rows:
-    """Every origin after the first season that has seen any load. Raises FitError."""
+    """The origins after the first season that have seen any load. Raises FitError."""
+    # An origin in the midst of a gap would teach what the filling says.
+    recorded = np.flatnonzero(np.isfinite(series.values))
+    place = recorded[recorded >= window.slots]
+    place = place[:: max(1, -(-len(place) // _MOST_ROWS))]
+    seen, clock = histories(series, window), origins(series, zone)
+    matrix, level, recent, profile = _run_features(window, seen, clock, place)
+    is_used = level[:, 0] > 0
+    place = place[is_used]
+    came = futures(series, window)[place][:, np.array(keys(window)) - 1]
+    if not (np.isfinite(came).sum(axis=0) >= _FEWEST_ROWS).all():
+        raise FitError(
+            f"trees need a season ({window.season}), the horizon and {_FEWEST_ROWS} more steps with load above zero; "
+            f"the series holds {len(series)} steps of {series.step}; give more history or use --family seasonal-naive"
+        )
+    return _Rows(
+        window=window,
+        boundary=round(window.slots + (1 - _CALIBRATION) * (len(series) - window.slots)),
+        place=place,
+        matrix=matrix[is_used],
+        level=level[is_used, 0],
+        recent=recent[is_used, 0],
+        profile=profile[is_used],
+        came=came / level[is_used],
+        history=seen[place[-_EXAMPLES:]],
+        origin=clock[place[-_EXAMPLES:]],
+    )
+
+
+def _run_features(window: Window, seen: FloatArray, clock: IntArray, places: IntArray) -> list[FloatArray]:
+    """Matrix, level, recent and profile at the places, each with a row for each."""
     graph = Graph(context=window.context)
     found = add_features(graph, window)
     widths = [_width(window), 1, 1, window.horizon]
     bundle = graph.add("Concat", found.matrix, found.level, found.recent, found.profile, axis=1)
     session = Session(graph.to_bytes(bundle, "bundle", ["batch", sum(widths)], {}))
-    first = min(window.slots, len(series))
-    history, origin = histories(series, window)[first:], origins(series, zone)[first:]
-    values = session.run(history, origin) if len(origin) else np.empty((0, sum(widths)), np.float32)
-    matrix, level, recent, profile = np.split(values, np.cumsum(widths)[:-1], axis=1)
-    # An origin in the midst of a gap would teach what the filling says.
-    is_used = np.isfinite(history[:, -1]) & (level[:, 0] > 0)
-    steps = np.array(keys(window)) - 1
-    came = futures(series, window)[first:][:, steps]
-    rows = int(is_used.sum())
-    if rows < _FEWEST_ROWS or not (np.isfinite(came[is_used]).sum(axis=0) >= _FEWEST_ROWS).all():
-        raise FitError(
-            f"trees need a season ({window.season}), the horizon and {_FEWEST_ROWS} more steps with load above zero; "
-            f"the series holds {len(series)} steps of {series.step}; give more history or use --family seasonal-naive"
-        )
-    early = np.arange(len(level)) < len(level) - max(1, round(_CALIBRATION * len(level)))
-    return _Rows(
-        history=history[is_used],
-        origin=origin[is_used],
-        matrix=matrix[is_used],
-        level=level[is_used, 0],
-        recent=recent[is_used, 0],
-        profile=profile[is_used],
-        came=came[is_used] / level[is_used],
-        is_early=early[is_used],
-        window=window,
-    )
+    # In parts, because each of these histories is a copy of a whole context.
+    parts = np.array_split(places, 1 + len(places) // _PART)
+    values = np.concatenate([session.run(seen[part], clock[part]) for part in parts])
+    return np.split(values, np.cumsum(widths)[:-1], axis=1)
 
 
 def _width(window: Window) -> int:
@@ -156,13 +177,20 @@ class _Key:
 
 def _fit_key(rows: _Rows, place: int) -> _Key:
     """A rehearsal on the early rows shows how far the late ones are missed; the trees that stay know all rows."""
-    rehearsal = _fit_trees(rows, place, rows.is_early)
-    return _Key(band=_band(rehearsal, rows, place), trees=_fit_trees(rows, place, np.ones_like(rows.is_early)))
+    rehearsal = _fit_trees(rows, place, before=rows.boundary)
+    return _Key(band=_band(rehearsal, rows, place), trees=_fit_trees(rows, place, before=None))
 
 
-def _fit_trees(rows: _Rows, place: int, wanted: NDArray[np.bool_]) -> _Trees:
-    """Trees for the place-th key from the wanted rows whose target is known and lies in them as well."""
-    used = np.flatnonzero(_within(wanted, keys(rows.window)[place]) & np.isfinite(rows.came[:, place]))
+def _fit_trees(rows: _Rows, place: int, *, before: int | None) -> _Trees:
+    """Trees for the place-th key from the rows whose target is known, and lies before `before` where that is given."""
+    is_known = np.isfinite(rows.came[:, place])
+    if before is not None:
+        is_known &= rows.place + keys(rows.window)[place] < before
+    used = np.flatnonzero(is_known)
+    if len(used) < _FEWEST_EARLY_ROWS:
+        raise FitError(
+            "nearly all values lie in the last fifth of the series; give more history, or --from a later time"
+        )
     matrix = rows.matrix[used][:, columns(rows.window).of_key(place)]
     target = rows.came[used, place] - rows.recent[used]
     leaf = max(1, min(_LARGEST_LEAF, len(used) // _LEAVES_WORTH))
@@ -176,13 +204,6 @@ def _predict(booster: lightgbm.Booster, matrix: FloatArray) -> Floats:
     return np.asarray(booster.predict(matrix, num_threads=1), np.float64)
 
 
-def _within(wanted: NDArray[np.bool_], step: int) -> NDArray[np.bool_]:
-    """The wanted origins whose target, `step` later, is wanted as well: a span ends for its targets too."""
-    later = np.concatenate([wanted[step:], np.full(step, wanted.all())])
-    both: NDArray[np.bool_] = wanted & later[: len(wanted)]
-    return both
-
-
 def _boost(matrix: FloatArray, target: Floats, *, trees: int, leaf: int, **changes: float) -> lightgbm.Booster:
     settings: dict[str, Any] = {**_COMMON, "num_leaves": _LEAVES, "min_data_in_leaf": leaf, **changes}
     return lightgbm.train(settings, lightgbm.Dataset(matrix, target), num_boost_round=trees)
@@ -190,7 +211,7 @@ def _boost(matrix: FloatArray, target: Floats, *, trees: int, leaf: int, **chang
 
 def _band(trees: _Trees, rows: _Rows, place: int) -> Floats:
     """Quantiles of the errors on the calibration span, in units of the spread; [levels], non-decreasing."""
-    late = ~rows.is_early & np.isfinite(rows.came[:, place])
+    late = (rows.place >= rows.boundary) & np.isfinite(rows.came[:, place])
     if not late.any():
         raise FitError("the last fifth of the series holds no values to measure errors on; choose another span")
     matrix = rows.matrix[late][:, columns(rows.window).of_key(place)]
@@ -229,8 +250,8 @@ def _examples(model: _Boosters, rows: _Rows, window: Window) -> Examples:
     offset = centre - profile[:, np.array(keys(window)) - 1]
     quantiles = (profile + offset @ between)[..., None] + (spread @ between)[..., None] * (between.T @ model.band)
     return Examples(
-        history=rows.history[last],
-        origin=rows.origin[last],
+        history=rows.history,
+        origin=rows.origin,
         quantiles=np.maximum(quantiles * rows.level[last][:, None, None], 0).astype(np.float32),
     )
 

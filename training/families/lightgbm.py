@@ -188,9 +188,7 @@ def _fit_trees(rows: _Rows, place: int, *, before: int | None) -> _Trees:
         is_known &= rows.place + keys(rows.window)[place] < before
     used = np.flatnonzero(is_known)
     if len(used) < _FEWEST_EARLY_ROWS:
-        raise FitError(
-            "nearly all values lie in the last fifth of the series; give more history, or --from a later time"
-        )
+        raise FitError("nearly all values lie in the last fifth of the series; give more history")
     matrix = rows.matrix[used][:, columns(rows.window).of_key(place)]
     target = rows.came[used, place] - rows.recent[used]
     leaf = max(1, min(_LARGEST_LEAF, len(used) // _LEAVES_WORTH))

@@ -77,7 +77,7 @@ class Metrics:
         """Drop the series of a scaler that is gone, unless another one has its name by now."""
         key = self._keys.pop(uid, None)
         if key is not None and key not in self._keys.values():
-            for metric, labels in self._children.pop(key):
+            for metric, labels in self._children.pop(key, {}):
                 metric.remove(*labels)
 
     def _tell_decision(self, scaler: Scaler, decision: Decision, *, is_written: bool) -> None:

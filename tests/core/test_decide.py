@@ -41,7 +41,7 @@ LOADS = st.floats(0, 800) | st.just(0.0)
 ABSENT = st.sampled_from([None, unseen(), seen(math.nan), seen(-5.0), seen(9.0, at=NOW - timedelta(hours=1))])
 FORECASTS = st.none() | st.lists(st.floats(0, 900), min_size=1, max_size=4).map(lambda uppers: forecast(*uppers))
 SIZES = st.integers(1, 60)
-QUICK = settings(max_examples=50)
+QUICK = settings(max_examples=50, deadline=None)
 TICKS = st.lists(st.tuples(st.integers(1, 60), LOADS | st.none()), min_size=1, max_size=25)
 
 

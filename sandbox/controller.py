@@ -14,10 +14,11 @@ from types import TracebackType
 from typing import Any, Self
 
 from sandbox.cluster import Sandbox
-from sandbox.processes import Process, Program, start_on_free_port
+from sandbox.processes import Process, ProcessError, Program, start_on_free_port, wait_until
 
 REPOSITORY = Path(__file__).parent.parent
 CHART = REPOSITORY / "charts" / "predictive-scaler"
+CRD = "predictivescalers.predictivescaler.dev"
 NAMESPACE = "scaler-system"
 ACCOUNT = "predictive-scaler"
 USER = f"system:serviceaccount:{NAMESPACE}:{ACCOUNT}"  # as the audit log names it
@@ -30,7 +31,7 @@ ANSWER_SECONDS = 5.0
 def install(sandbox: Sandbox) -> Path:
     """Apply the CRD and the chart's RBAC with kubectl; a kubeconfig that acts as the chart's ServiceAccount."""
     sandbox.kubectl("apply", "-f", str(CHART / "crds"))
-    sandbox.kubectl("wait", "--for=condition=Established", "-f", str(CHART / "crds"), "--timeout=30s")
+    await_kind(sandbox, CRD)
     sandbox.kubectl("create", "namespace", NAMESPACE)
     sandbox.await_namespace(NAMESPACE)
     templates = ("serviceaccount", "rbac")
@@ -38,6 +39,17 @@ def install(sandbox: Sandbox) -> Path:
     rendered = sandbox.helm("template", ACCOUNT, str(CHART), "--namespace", NAMESPACE, *shown)
     sandbox.kubectl("apply", "--namespace", NAMESPACE, "-f", "-", stdin=rendered)
     return sandbox.service_account_kubeconfig(NAMESPACE, ACCOUNT)
+
+
+def await_kind(sandbox: Sandbox, crd: str) -> None:
+    """Wait until the API server serves a CRD; `kubectl wait` fails on one too new to have a status."""
+    if not wait_until(lambda: _is_served(sandbox.get("crd", crd)), READY_SECONDS):
+        raise ProcessError(f"the API server does not serve {crd}; logs: {sandbox.logs}")
+
+
+def _is_served(crd: dict[str, Any]) -> bool:
+    conditions = crd.get("status", {}).get("conditions") or []
+    return any((one["type"], one["status"]) == ("Established", "True") for one in conditions)
 
 
 class Controller:
@@ -62,6 +74,11 @@ class Controller:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it runs."""
+        return self._process is not None and self._process.is_running
 
     def start(self) -> None:
         """Run it and return when it is ready."""

@@ -16,6 +16,7 @@ from sandbox.exporter import Exporter
 from sandbox.prometheus import Prometheus
 from tests.e2e.driving import Scene
 from tests.e2e.models import write_constant
+from tests.e2e.reading import Reader
 
 STARTUP_OF_PODS = timedelta(seconds=1)
 SCRAPES = timedelta(milliseconds=500)
@@ -71,24 +72,26 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
-@pytest.fixture(scope="module")
-def controller(sandbox: Sandbox, account: Path, models: Path, request: pytest.FixtureRequest) -> Iterator[Controller]:
-    """The controller of all tests of a module; it serves every namespace, so there is never more than one."""
-    log = sandbox.logs / f"controller-{request.path.stem}.log"
-    with Controller(kubeconfig=account, models=models, log=log) as controller:
+@pytest.fixture(scope="session")
+def only_controller(sandbox: Sandbox, account: Path, models: Path) -> Iterator[Controller]:
+    """It serves every namespace, so there is never more than one."""
+    with Controller(kubeconfig=account, models=models, log=sandbox.logs / "controller.log") as controller:
         yield controller
 
 
 @pytest.fixture
-def own_controller(
-    sandbox: Sandbox, account: Path, models: Path, request: pytest.FixtureRequest
-) -> Iterator[Controller]:
-    """A controller that the test may kill; not to be asked for where the module has `controller`."""
-    log = sandbox.logs / f"controller-{request.node.name}.log"
-    with Controller(kubeconfig=account, models=models, log=log) as controller:
-        yield controller
+def controller(only_controller: Controller) -> Controller:
+    """A running controller, which the test may kill: the next one gets another."""
+    if not only_controller.is_running:
+        only_controller.start()
+    return only_controller
+
+
+@pytest.fixture(scope="session")
+def reader(sandbox: Sandbox) -> Reader:
+    return Reader(sandbox)
 
 
 @pytest.fixture
-def scene(sandbox: Sandbox, exporter: Exporter, prometheus: Prometheus, namespace: str) -> Scene:
-    return Scene(sandbox=sandbox, exporter=exporter, prometheus=prometheus, namespace=namespace)
+def scene(sandbox: Sandbox, reader: Reader, exporter: Exporter, prometheus: Prometheus, namespace: str) -> Scene:
+    return Scene(sandbox=sandbox, reader=reader, exporter=exporter, prometheus=prometheus, namespace=namespace)

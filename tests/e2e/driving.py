@@ -10,16 +10,18 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import Any, TypeVar
 
 from controller.spec import GROUP, KIND, VERSION
 from sandbox.audit import AuditEvent
-from sandbox.cluster import CommandError, Sandbox
+from sandbox.cluster import Sandbox
 from sandbox.controller import USER, Controller
 from sandbox.exporter import Exporter
 from sandbox.prometheus import Prometheus
 from sandbox.replay import Counter, Source
 from tests.contracts.specs import merged
+from tests.e2e.reading import Reader
 
 PATIENCE_SECONDS = 30.0
 POLL_SECONDS = 0.2
@@ -86,6 +88,7 @@ class Scene:
     """One test's corner of the cluster: a namespace, and a load that Prometheus knows under the namespace's name."""
 
     sandbox: Sandbox
+    reader: Reader
     exporter: Exporter
     prometheus: Prometheus
     namespace: str
@@ -137,11 +140,17 @@ class Scene:
         """kubectl in this namespace."""
         return self.sandbox.kubectl(*arguments, "-n", self.namespace)
 
-    def get(self, *what: str) -> Any:
-        """An object such as "psc/web", or a list."""
-        return self.sandbox.get(*what, "-n", self.namespace)
+    def find(self, what: str) -> dict[str, Any] | None:
+        """An object such as "psc/web", or a list such as "events"; None when it does not exist."""
+        return self.reader.find(self.namespace, what)
 
-    def replicas(self, what: str = "deployment/web") -> int:
+    def get(self, what: str) -> dict[str, Any]:
+        """As `find`, of what must exist."""
+        found = self.find(what)
+        assert found is not None, f"there is no {what} in {self.namespace}"
+        return found
+
+    def replicas(self, what: str = "Deployment/web") -> int:
         """The replicas that a workload asks for."""
         return int(self.get(what)["spec"]["replicas"])
 
@@ -158,7 +167,7 @@ class Scene:
 
     def notes(self, reason: str) -> list[str]:
         """The notes of the events with this reason."""
-        events = self.get("events.events.k8s.io")["items"]
+        events = self.get("events")["items"]
         return [event["note"] for event in events if event["reason"] == reason]
 
     def writes(self) -> list[AuditEvent]:
@@ -169,36 +178,25 @@ class Scene:
         """All that the controller asked of the API server about this namespace."""
         return [event for event in self.sandbox.audit_events(USER) if event.namespace == self.namespace]
 
-    def await_replicas(self, replicas: int, what: str = "deployment/web") -> None:
+    def await_replicas(self, replicas: int, what: str = "Deployment/web", seconds: float = PATIENCE_SECONDS) -> None:
         """Wait until a workload asks for `replicas`."""
-        eventually(lambda: self.replicas(what), replicas.__eq__)
+        eventually(lambda: self.replicas(what), replicas.__eq__, seconds)
 
     def await_condition(self, type_: str, status: str, reason: str, name: str = "web") -> str:
         """Wait until a condition says so; its message."""
         return eventually(lambda: self.condition(type_, name), lambda found: found[:2] == (status, reason))[2]
 
-    def await_exists(self, what: str) -> None:
-        """Wait until kubectl can get it."""
-        eventually(lambda: self.exists(what))
 
-    def exists(self, what: str) -> bool:
-        """Whether kubectl can get it."""
-        try:
-            self.get(what)
-        except CommandError:
-            return False
-        return True
+def decisions(controller: Controller, scene: Scene, name: str = "web") -> list[dict[str, Any]]:
+    """The last decisions about a scaler, oldest first, as the controller's API gives them."""
+    status, text = controller.get(f"/api/v1/scalers/{scene.namespace}/{name}")
+    return list(json.loads(text)["decisions"]) if status == HTTPStatus.OK else []
 
 
 def await_decisions(controller: Controller, scene: Scene, count: int = 3, name: str = "web") -> list[dict[str, Any]]:
     """Wait until `count` decisions were made from now on; these."""
-    seen: dict[str, dict[str, Any]] = {}
-
-    def newest() -> dict[str, dict[str, Any]]:
-        decision = controller.last_decision(scene.namespace, name)
-        if decision is not None:
-            seen[decision["time"]] = decision
-        return seen
-
-    eventually(newest, lambda decisions: len(decisions) > count)
-    return list(seen.values())[1:]  # the first was there before
+    last = max((decision["time"] for decision in decisions(controller, scene, name)), default="")
+    return eventually(
+        lambda: [decision for decision in decisions(controller, scene, name) if decision["time"] > last],
+        lambda made: len(made) >= count,
+    )

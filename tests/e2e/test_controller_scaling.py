@@ -109,21 +109,3 @@ def test_the_bounds_are_kept(scene: Scene, controller: Controller) -> None:
     scene.await_replicas(3)
     scene.sees(1000)
     scene.await_replicas(6)
-
-
-def test_observe_decides_and_never_writes(scene: Scene, controller: Controller) -> None:
-    scene.sees(45)
-    scene.apply(workload(), scene.scaler(mode="Observe"))
-    scene.await_condition("Ready", "True", "Observing")
-    await_decisions(controller, scene)
-    assert scene.status()["desiredReplicas"] == 5
-    assert scene.writes() == []
-
-
-def test_active_after_observe_scales(scene: Scene) -> None:
-    scene.sees(45)
-    scene.apply(workload(), scene.scaler(mode="Observe"))
-    scene.await_condition("Ready", "True", "Observing")
-    scene.patch("psc/web", {"spec": {"mode": "Active"}})
-    scene.await_replicas(5)
-    scene.await_condition("Ready", "True", "Scaling")

@@ -1,0 +1,56 @@
+"""The chart's roles are exactly what the controller uses: no verb is spare and none is missing."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+from itertools import product
+from typing import Any
+
+import pytest
+
+from sandbox.audit import AuditEvent
+from sandbox.cluster import Sandbox
+from sandbox.controller import ACCOUNT, USER
+from tests.e2e.driving import Scene, workload
+
+pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("controller")]
+
+Permission = tuple[str, str, str]
+"""API group, resource with its subresource, verb; each of the granted ones may hold *."""
+
+
+@pytest.fixture(scope="module")
+def granted(sandbox: Sandbox, account: object) -> set[Permission]:
+    rules = sandbox.get("clusterrole", ACCOUNT)["rules"]
+    return {one for rule in rules for one in product(rule["apiGroups"], rule["resources"], rule["verbs"])}
+
+
+@pytest.fixture
+def requests(scene: Scene) -> list[AuditEvent]:
+    """What was asked, after a scaler has done all that scalers do."""
+    key = {"secretKeyRef": {"name": "prometheus", "key": "token"}}
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "prometheus"}, "stringData": {"token": "any"}}
+    scene.sees(45)
+    scene.apply(secret, workload(), scene.scaler(metric={"prometheus": {"auth": {"bearer": key}}}))
+    scene.await_replicas(5)
+    scene.await_condition("Ready", "True", "Scaling")
+    return scene.sandbox.audit_events(USER)
+
+
+def covers(grant: Permission, used: Permission) -> bool:
+    return all(fnmatchcase(part, pattern) for part, pattern in zip(used, grant, strict=True))
+
+
+def test_every_verb_that_is_granted_is_used(granted: set[Permission], requests: list[AuditEvent]) -> None:
+    used = {request.permission for request in requests if request.is_allowed}
+    assert {grant for grant in granted if not any(covers(grant, one) for one in used)} == set()
+
+
+def test_nothing_is_asked_for_that_is_not_granted(sandbox: Sandbox, requests: list[AuditEvent]) -> None:
+    """But for events in a namespace that is being deleted: there, nothing may be created by anyone."""
+    living = {one["metadata"]["name"] for one in sandbox.get("namespaces")["items"] if _is_living(one)} | {""}
+    assert [one for one in requests if not one.is_allowed and one.namespace in living] == []
+
+
+def _is_living(namespace: dict[str, Any]) -> bool:
+    return "deletionTimestamp" not in namespace["metadata"]

@@ -157,7 +157,7 @@ class Target(Protocol):
         ...
 
     async def write(self, namespace: str, ref: TargetRef, state: TargetState, replicas: int) -> None:
-        """Ask for `replicas`, provided nobody changed the target since `state` was read. Raises TargetError."""
+        """Ask for `replicas`, provided nobody changed the size since `state` was read. Raises TargetError."""
         ...
 
 

@@ -36,6 +36,8 @@ DISCOVERY_SECONDS = 600.0
 DOUBT_SECONDS = 15.0
 """Discovery younger than this is believed even when something was not found: many missing targets ask once."""
 
+WRITE_ATTEMPTS = 3
+"""So often a size is written to an object that others keep changing, before it is left to the next tick."""
 
 FAILURE_SECONDS = 1.0
 """So long a failed discovery holds for all who wait for it, who would otherwise fail one after the other."""
@@ -76,20 +78,26 @@ class ScaleTarget:
             scale = await self._api.get(path)
         except ApiError as error:
             self._fail(namespace, ref, "get", error)
-        return TargetState(
-            replicas=int(scale.get("spec", {}).get("replicas", 0)),
-            ready=None,
-            resource_version=scale["metadata"]["resourceVersion"],
-        )
+        return _state(scale)
 
     async def write(self, namespace: str, ref: TargetRef, state: TargetState, replicas: int) -> None:
-        """Ask for `replicas`; nothing but the replicas is touched. Raises TargetError."""
+        """Ask for `replicas`, if the size is still that of `state`; nothing else is touched. Raises TargetError."""
         path = await self._path(namespace, ref)
+        try:
+            await self._patch(path, state, replicas)
+        except ApiError as error:
+            self._fail(namespace, ref, "patch", error)
+
+    async def _patch(self, path: str, state: TargetState, replicas: int, attempts: int = WRITE_ATTEMPTS) -> None:
+        """Again when the object changed but not its size: a status changes with every pod, most while scaling."""
         body = {"metadata": {"resourceVersion": state.resource_version}, "spec": {"replicas": replicas}}
         try:
             await self._api.merge_patch(path, body)
-        except ApiError as error:
-            self._fail(namespace, ref, "patch", error)
+        except ConflictError:
+            found = _state(await self._api.get(path)) if attempts > 1 else None
+            if found is None or found.replicas != state.replicas:
+                raise
+            await self._patch(path, found, replicas, attempts - 1)
 
     async def _path(self, namespace: str, ref: TargetRef) -> str:
         kinds = await self._discovered(ref.api_version)
@@ -142,6 +150,14 @@ class ScaleTarget:
             case _:
                 reason, message = TargetReason.UNAVAILABLE, f"{target}: cannot {verb} its scale: {error}"
         raise TargetError(reason, message) from error
+
+
+def _state(scale: Json) -> TargetState:
+    return TargetState(
+        replicas=int(scale.get("spec", {}).get("replicas", 0)),
+        ready=None,
+        resource_version=scale["metadata"]["resourceVersion"],
+    )
 
 
 def _loop_time() -> float:

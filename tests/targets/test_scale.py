@@ -11,7 +11,7 @@ import pytest
 from controller.kubernetes_api import KubernetesApi
 from controller.ports import TargetError, TargetReason, TargetState
 from controller.spec import TargetRef
-from controller.targets.scale import ScaleTarget
+from controller.targets.scale import WRITE_ATTEMPTS, ScaleTarget
 from tests.servers.kubernetes import FakeApiServer, status
 
 DEPLOYMENT = TargetRef(api_version="apps/v1", kind="Deployment", name="api")
@@ -78,6 +78,21 @@ async def test_somebody_elses_change_is_a_conflict(target: ScaleTarget, server: 
         await target.write("web", DEPLOYMENT, state, 7)
     assert caught.value.reason == TargetReason.CONFLICT
     assert server.objects[SCALE] == scale(9, version="42")
+
+
+async def test_a_change_of_anything_but_the_size_is_no_conflict(target: ScaleTarget, server: FakeApiServer) -> None:
+    state = await target.read("web", DEPLOYMENT)
+    server.objects[SCALE] = scale(state.replicas, version="42")
+    await target.write("web", DEPLOYMENT, state, 7)
+    assert server.objects[SCALE] == scale(7, version="42")
+
+
+async def test_an_object_that_never_rests_is_left_for_the_next_tick(target: ScaleTarget, server: FakeApiServer) -> None:
+    state = await target.read("web", DEPLOYMENT)
+    server.raw["PATCH", SCALE] = lambda: status(409, "modified")
+    with pytest.raises(TargetError) as caught:
+        await target.write("web", DEPLOYMENT, state, 7)
+    assert (caught.value.reason, len(server.of("PATCH"))) == (TargetReason.CONFLICT, WRITE_ATTEMPTS)
 
 
 @pytest.mark.parametrize(

@@ -325,6 +325,7 @@ def _forecast(card: Card, request: ForecastRequest, quantiles: FloatArray) -> Fo
         step=card.step,
         levels=card.levels,
         quantiles=quantiles.astype(np.float64),
+        season=card.season,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -48,6 +49,15 @@ def test_a_forecast_begins_where_the_history_ends(folder: Path) -> None:
     assert isinstance(answer, Forecast)
     assert (answer.origin, answer.step, answer.horizon) == (trace().end, HOUR, 6 * HOUR)
     np.testing.assert_allclose(answer.at_level(0.5), trace().values[-24:-18], rtol=1e-6)
+
+
+def test_a_forecast_repeats_after_the_season_on_its_card(folder: Path) -> None:
+    weekly = replace(model("seasonal-naive").card, season_seconds=604_800)
+    write(fitted("seasonal-naive"), weekly, folder / "naive.onnx")
+    (answer,) = OnnxModels([folder]).forecast([_asked(trace())])
+
+    assert isinstance(answer, Forecast)
+    assert answer.season == timedelta(weeks=1)
 
 
 def test_answers_keep_the_order_of_requests(folder: Path) -> None:

@@ -1,5 +1,5 @@
 # Every command sets up what it needs; nothing is installed outside .venv and ~/.cache/predictive-scaler.
-PYTHON ?= python3.11
+PYTHON ?= $(or $(shell for p in python3.11 python3.12 python3.13 python3; do command -v $$p && break; done),python3.11)
 BIN := .venv/bin
 READY := .venv/.ready
 COMPILE := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \

@@ -2,6 +2,7 @@
 PYTHON ?= $(or $(shell for p in python3.11 python3.12 python3.13 python3; do command -v $$p && break; done),python3.11)
 BIN := .venv/bin
 READY := .venv/.ready
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 COMPILE := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
   --no-emit-index-url --quiet --custom-compile-command "make lock"
 
@@ -13,12 +14,14 @@ help: ## Show this list
 
 setup: $(READY) ## Make .venv from the lock file
 
-$(READY): requirements.lock pyproject.toml
+$(READY): requirements.lock requirements-setup.lock pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "predictive-scaler needs Python 3.11 or later: install it, or call make PYTHON=/path/to/python3"; exit 1; }
-	@echo "setup: making .venv from requirements.lock (about two minutes the first time)"
+	@echo "setup: making .venv from requirements.lock"
 	@$(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@$(PIP) --require-hashes -r requirements-setup.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock || \
+	  { echo "setup: uv could not; pip tries, which takes about two minutes"; $(PIP) --require-hashes -r requirements.lock; }
+	@$(PIP) --no-deps --no-build-isolation -e .
 	@touch $@
 
 toolchain: setup ## Find or build etcd, Kubernetes, kwok, helm and Prometheus (once, about 20 minutes)
@@ -51,6 +54,7 @@ models: setup ## Make the shipped models anew
 lock: setup ## Resolve the dependencies anew
 	@$(COMPILE) --all-extras --upgrade -o requirements.lock
 	@$(COMPILE) --constraint requirements.lock -o requirements-controller.lock
+	@echo uv | $(subst pyproject.toml,-,$(COMPILE)) --constraint requirements.lock -o requirements-setup.lock
 
 clean: ## Remove what the commands above made in this folder
 	@rm -rf .venv out dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -6,15 +6,16 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-LOCKS = ("requirements.lock", "requirements-controller.lock")
+LOCKS = ("requirements.lock", "requirements-controller.lock", "requirements-setup.lock")
 
 
 def pins(lock: str) -> set[str]:
     return set(re.findall(r"^[a-z0-9._-]+==\S+", (ROOT / lock).read_text(), re.MULTILINE))
 
 
-def test_the_image_gets_what_was_tested() -> None:
-    assert pins("requirements-controller.lock") <= pins("requirements.lock")
+@pytest.mark.parametrize("lock", LOCKS[1:])
+def test_every_lock_holds_what_was_tested(lock: str) -> None:
+    assert pins(lock) <= pins("requirements.lock")
 
 
 def test_the_image_gets_no_training_library() -> None:

@@ -193,7 +193,7 @@ def decisions(controller: Controller, scene: Scene, name: str = "web") -> list[d
     return list(json.loads(text)["decisions"]) if status == HTTPStatus.OK else []
 
 
-def await_decisions(controller: Controller, scene: Scene, count: int = 3, name: str = "web") -> list[dict[str, Any]]:
+def await_decisions(controller: Controller, scene: Scene, count: int, name: str = "web") -> list[dict[str, Any]]:
     """Wait until `count` decisions were made from now on; these."""
     last = max((decision["time"] for decision in decisions(controller, scene, name)), default="")
     return eventually(

@@ -15,7 +15,7 @@ def test_observe_decides_and_never_writes(scene: Scene, controller: Controller) 
     scene.sees(45)
     scene.apply(workload(), scene.scaler(mode="Observe"))
     scene.await_condition("Ready", "True", "Observing")
-    await_decisions(controller, scene)
+    await_decisions(controller, scene, 2)
     assert scene.status()["desiredReplicas"] == 5
     assert scene.writes() == []
 
@@ -39,7 +39,7 @@ def test_paused_asks_nothing_and_writes_nothing_until_it_is_active_again(scene: 
         scene.await_condition("Ready", "True", "Paused")
         asked, written = len(listener.asked), len(scene.writes())
         scene.sees(15)
-        await_decisions(controller, scene, name="witness")
+        await_decisions(controller, scene, 2, name="witness")
         assert (len(listener.asked), len(scene.writes())) == (asked, written)
         scene.patch("psc/web", {"spec": {"mode": "Active"}})
         scene.await_replicas(2)

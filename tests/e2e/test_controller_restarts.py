@@ -89,7 +89,7 @@ def test_killed_between_act_and_report_the_next_one_keeps_the_rate(scene: Scene,
         controller.kill()
         assert scene.status()["currentReplicas"] == 2
     controller.start()
-    (*_, decision) = await_decisions(controller, scene)
+    (*_, decision) = await_decisions(controller, scene, 2)
     assert decision["steps"][-1]["rule"] == "Rate"
     assert (scene.replicas(), sizes_written(scene)) == (4, 1)
 

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from sandbox.controller import Controller
-from sandbox.replay import Dial
+from sandbox.replay import Counter, Dial, Replay, write_history
+from sandbox.traffic import Trace
 from tests.contracts.specs import merged
 from tests.e2e.driving import UNHURRIED, Scene, await_decisions, eventually, wall_clock, when, workload
 
 pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("controller")]
+
+SECOND = timedelta(seconds=1)
+MINUTE = timedelta(minutes=1)
 
 
 def held_down(seconds: int) -> dict[str, Any]:
@@ -62,7 +69,7 @@ def test_replicas_go_when_the_stabilisation_window_is_over_and_not_before(scene:
     scene.await_replicas(7)
     last_wish = wall_clock()
     scene.sees(15)
-    (*_, decision) = await_decisions(controller, scene)
+    (*_, decision) = await_decisions(controller, scene, 2)
     assert decision["steps"][-1]["rule"] == "Stabilization"
     scene.await_replicas(2)
     scaled = when(eventually(scene.status, lambda status: status["currentReplicas"] == 2)["lastScaleTime"])
@@ -75,6 +82,24 @@ def test_a_forecast_adds_replicas_before_the_load_is_there(scene: Scene) -> None
     scene.await_replicas(10)
     decision = eventually(scene.status, lambda status: status.get("desiredReplicas") == 10)["lastDecision"]
     assert (decision["source"], decision["seen"], decision["forecast"]) == ("Forecast", 15, 95)
+
+
+def test_the_shipped_model_expects_what_was_a_day_ago(scene: Scene, tmp_path: Path) -> None:
+    now = wall_clock()
+    counter = Counter(labels=(("test", scene.namespace),))
+    steps = np.arange(-26 * 60, 60)  # minutes from now
+    loads = np.where((steps > -25 * 60) & (steps < -22 * 60), 95.0, 15.0)
+    trace = Trace(name="a-rush-a-day-ago", start=now + steps[0] * MINUTE, step=MINUTE, counts=60 * loads)
+    replay = Replay(trace=trace, moment=now, wall=now)
+    file = write_history(tmp_path / "history", {counter: replay}, until=now + 5 * MINUTE, every=15 * SECOND)
+    remembering = replace(scene, prometheus=scene.sandbox.prometheus(f"prometheus-{scene.namespace}", history=[file]))
+    query = f'sum(rate({counter.name}{{test="{scene.namespace}"}}[1m]))'
+    forecast = {"model": "seasonal-naive", "quantile": 0.5, "leadTime": "10m"}
+    scene.apply(workload(), remembering.scaler(metric={"prometheus": {"query": query}}, forecast=forecast))
+    scene.await_replicas(10)
+    decision = eventually(scene.status, lambda status: status.get("desiredReplicas") == 10)["lastDecision"]
+    remembering.prometheus.stop(grace=0)
+    assert (decision["source"], round(decision["seen"]), round(decision["forecast"])) == ("Forecast", 15, 95)
 
 
 def test_a_forecast_that_is_wrong_again_and_again_counts_no_more(scene: Scene) -> None:
@@ -98,7 +123,7 @@ def test_the_rate_of_scale_up_is_kept(scene: Scene, controller: Controller) -> N
     scene.sees(95)
     scene.apply(workload(), scene.scaler(behavior={"scaleUp": {"policies": [policy]}}))
     scene.await_replicas(3)
-    (*_, decision) = await_decisions(controller, scene)
+    (*_, decision) = await_decisions(controller, scene, 2)
     assert [step["rule"] for step in decision["steps"]] == ["Load", "Rate"]
     assert scene.replicas() == 3
 

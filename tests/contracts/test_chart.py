@@ -65,9 +65,13 @@ def rules(role: Object) -> list[tuple[list[str], ...]]:
     return [(rule["apiGroups"], rule["resources"], rule["verbs"]) for rule in role["rules"]]
 
 
+def container(objects: list[Object]) -> Object:
+    (found,) = only(objects, "Deployment")["spec"]["template"]["spec"]["containers"]
+    return dict(found)
+
+
 def environment(objects: list[Object]) -> dict[str, str]:
-    (container,) = only(objects, "Deployment")["spec"]["template"]["spec"]["containers"]
-    return {variable["name"]: variable["value"] for variable in container["env"]}
+    return {variable["name"]: variable["value"] for variable in container(objects)["env"]}
 
 
 def test_the_crd_has_the_names_that_the_code_uses() -> None:
@@ -137,6 +141,12 @@ def test_the_controller_knows_every_setting_it_is_given(helm: Path) -> None:
 def test_by_default_the_controller_listens_where_its_probes_ask(installed: list[Object]) -> None:
     settings = Settings.from_environment(environment(installed))
     assert settings == Settings(http_address="0.0.0.0:8080")
+
+
+def test_the_pod_runs_what_the_image_starts(installed: list[Object]) -> None:
+    """The image holds the package's source and no console scripts."""
+    assert 'ENTRYPOINT ["python", "-m", "controller"]' in (install.ROOT / "Dockerfile").read_text()
+    assert "command" not in container(installed)
 
 
 def test_no_service_link_can_look_like_a_setting(installed: list[Object]) -> None:

@@ -13,7 +13,7 @@ import pytest
 from sandbox.cluster import CommandError
 from sandbox.controller import Controller
 from tests.contracts.specs import merged
-from tests.e2e.driving import UNHURRIED, Scene, await_decisions, decisions, eventually, when, workload
+from tests.e2e.driving import UNHURRIED, Scene, await_decisions, eventually, when, workload
 
 pytestmark = pytest.mark.e2e
 
@@ -101,15 +101,15 @@ def test_the_stabilisation_window_outlives_the_controller(scene: Scene, controll
     scene.await_replicas(7)
     eventually(scene.status, lambda status: status["currentReplicas"] == 7)
     controller.kill()
-    wishes = scene.status()["memory"]["recommendations"]
-    last_wish = max(when(time) for time, replicas in wishes if replicas == 7)
+    wish = max(wish for wish in scene.status()["memory"]["recommendations"] if wish[1] == 7)
     scene.sees(15)
     controller.start()
-    first = eventually(lambda: decisions(controller, scene))[0]
-    assert (first["seen"], first["steps"][-1]["rule"]) == (15, "Stabilization")
+    status = eventually(scene.status, lambda status: status["lastDecision"]["seen"] == 15)
+    assert status["lastDecision"]["steps"][-1]["rule"] == "Stabilization"
+    assert wish in status["memory"]["recommendations"]
     scene.await_replicas(2)
     status = eventually(scene.status, lambda status: status["currentReplicas"] == 2)
-    assert when(status["lastScaleTime"]) - last_wish >= timedelta(seconds=11)  # the status tells whole seconds
+    assert when(status["lastScaleTime"]) - when(wish[0]) >= timedelta(seconds=11)  # the status tells whole seconds
 
 
 def test_a_scaler_can_be_deleted_while_no_controller_runs(scene: Scene, controller: Controller) -> None:

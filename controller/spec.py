@@ -248,7 +248,7 @@ def _zone(forecast: Fields) -> ZoneInfo:
     name = forecast.text("timeZone", _ZONE, default="UTC")
     try:
         return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, OSError):  # OSError: the name of a folder of zones, such as "America"
+    except (ZoneInfoNotFoundError, OSError, ValueError):  # the name of a folder (America), of a file (leapseconds)
         raise forecast.refusal("timeZone", f"must be {_ZONE.words}; there is none called {name!r}") from None
 
 

@@ -123,6 +123,12 @@ def test_messages_hold_the_values(patch: dict[str, Any], message: str) -> None:
     assert str(refused.value) == message
 
 
+@pytest.mark.parametrize("name", ["America", "leapseconds", "Mars/Olympus"])
+def test_what_is_in_the_zones_folder_and_is_no_zone_is_refused(name: str) -> None:
+    with pytest.raises(SpecError, match="IANA"):
+        parse(merged(SMALLEST, {"forecast": {"timeZone": name}}))
+
+
 def test_a_spec_that_is_no_object_is_refused() -> None:
     with pytest.raises(SpecError, match=r"^spec: must be an object"):
         parse([])  # type: ignore[arg-type]  # what a broken YAML file can hold

@@ -15,6 +15,7 @@ from controller.outcome import Outcome, Problem, Stage
 from controller.registry import Scaler
 from controller.spec import Mode, SpecError
 
+MESSAGE_LENGTH = 4096  # the API server allows eight times that; a reason of its own length says nothing more
 LOSING = 0.5  # below this weight the forecast adds less than half of what it asks for
 
 
@@ -66,7 +67,7 @@ class Condition:
             "type": self.type.value,
             "status": self.status.value,
             "reason": str(self.reason),
-            "message": self.message,
+            "message": self.message[:MESSAGE_LENGTH],
             "lastTransitionTime": self.since.isoformat(timespec="seconds").replace("+00:00", "Z"),
             "observedGeneration": generation,
         }

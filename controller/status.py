@@ -19,6 +19,8 @@ from controller.spec import SpecError
 
 POINTS = 12  # of the short forecast
 MESSAGE_LENGTH = 1024
+NAME_LENGTH = 128
+"""The CRD allows no longer names, and a status that breaks it is refused as a whole."""
 
 
 def status(scaler: Scaler, outcome: Outcome, conditions: Sequence[Condition]) -> dict[str, Any]:
@@ -60,7 +62,8 @@ def last_decision(decision: Decision) -> dict[str, Any]:
         **_known(demand=demand.value, seen=demand.seen, forecast=demand.forecast),
         "message": decision.message[:MESSAGE_LENGTH],
         "steps": [
-            {"rule": step.rule, "before": step.before, "after": step.after, "why": step.why} for step in decision.steps
+            {"rule": step.rule, "before": step.before, "after": step.after, "why": step.why[:MESSAGE_LENGTH]}
+            for step in decision.steps
         ],
     }
 
@@ -69,7 +72,8 @@ def _model(outcome: Outcome) -> dict[str, Any] | None:
     if outcome.model is None:
         return None
     card = outcome.model.card
-    return {"name": card.name, "version": card.version, "family": card.family, "digest": outcome.model.digest}
+    names = {"name": card.name, "version": card.version, "family": card.family}
+    return {key: name[:NAME_LENGTH] for key, name in names.items()} | {"digest": outcome.model.digest}
 
 
 def _forecast(outcome: Outcome, forecast: Forecast, policy: Policy) -> dict[str, Any]:

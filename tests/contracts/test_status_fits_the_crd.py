@@ -59,5 +59,15 @@ def test_the_status_fits_the_schema(fields: dict[str, Any]) -> None:
     jsonschema.validate(fields, SCHEMA)
 
 
+def test_words_of_any_length_fit_the_schema() -> None:
+    """What Prometheus, the API server and a model's card say is theirs; the status must be written all the same."""
+    wordy = Problem(stage=Stage.OBSERVE, reason="MetricAmbiguous", message="label=value, " * 4000)
+    model = LoadedModel(card=card(name="n" * 1000), digest="ab" * 32)
+    decision, memory = decide(NOW, unseen(wordy.message), None, 3, SLOW, FRESH)
+    outcome = Outcome(time=NOW, problems=(wordy,), model=model, decision=decision, memory=memory)
+    fields = status(scaler(), outcome, conditions(scaler(), outcome, ()))
+    jsonschema.validate(merged({}, json.loads(json.dumps(fields))), SCHEMA)
+
+
 def test_no_field_of_the_schema_is_never_written() -> None:
     assert set(SCHEMA["properties"]) == set(written(seen(70.0), LONG_FORECAST))

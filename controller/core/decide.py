@@ -95,8 +95,19 @@ def _wish(
         step = _without_metric(now, problem, current, policy, memory)
     else:
         step = _by_load(load, load.value, current, policy)
-    earlier = memory.recommendations or (Recommendation(time=now, replicas=current),)
+    earlier = _earlier_wishes(now, current, policy, memory)
     return step, replace(memory, recommendations=guardrails.remembered(now, step.after, policy, earlier))
+
+
+def _earlier_wishes(now: datetime, current: int, policy: Policy, memory: Memory) -> tuple[Recommendation, ...]:
+    """Where decisions are missing, at first and after a pause or an outage, the size that stood was the wish till now.
+
+    Else the first glance at a load that nobody watched could shrink a target as if a whole window had been calm.
+    """
+    wishes = memory.recommendations
+    if wishes and now - wishes[-1].time <= policy.max_age:
+        return wishes
+    return (*wishes, Recommendation(time=now, replicas=current))
 
 
 def _by_load(load: Demand, value: float, current: int, policy: Policy) -> Step:

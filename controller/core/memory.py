@@ -85,14 +85,28 @@ class Memory:
         Where that decision was before `since`, when the change came is not known, and `since` is the careful guess.
         Changes older than `keep` are forgotten.
         """
-        changes = self.changes
-        if self.size is not None and self.size.replicas != current:
-            change = SizeChange(time=max(self.size.time, since), change=current - self.size.replicas)
+        past = self._until(now)
+        changes = past.changes
+        if past.size is not None and past.size.replicas != current:
+            change = SizeChange(time=max(past.size.time, since), change=current - past.size.replicas)
             changes = (*changes, change)
         return replace(
-            self,
+            past,
             size=Recommendation(time=now, replicas=current),
             changes=tuple(change for change in changes if change.time > now - keep),
+        )
+
+    def _until(self, now: datetime) -> Self:
+        """What is told of the future, since the clock was put back, counts as of now: so it runs out in its time."""
+        if self.size is None or self.size.time <= now:
+            return self
+        return replace(
+            self,
+            size=replace(self.size, time=now),
+            changes=tuple(replace(change, time=min(change.time, now)) for change in self.changes),
+            recommendations=tuple(replace(wish, time=min(wish.time, now)) for wish in self.recommendations),
+            last_metric=self.last_metric and min(self.last_metric, now),
+            track=replace(self.track, pending=(), enrolled=None),
         )
 
     def to_json(self) -> dict[str, Any]:

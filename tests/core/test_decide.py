@@ -242,6 +242,27 @@ def test_the_size_found_first_counts_as_wanted_until_then() -> None:
     assert decision.replicas == 5
 
 
+@pytest.mark.parametrize(("away", "size"), [(150, 1), (151, 50), (3600, 50)])
+def test_seconds_without_a_decision_after_which_the_size_counts_as_wanted_until_now(away: float, size: int) -> None:
+    rails = policy(down=rules(pods(99), window=120))
+    _, memory = decide(NOW, seen(10), None, 50, policy(), FRESH)
+    _, memory = decide(NOW + seconds(15), seen(10, at=NOW + seconds(15)), None, 50, rails, memory)
+    later = NOW + seconds(15 + away)
+    decision, _ = decide(later, seen(10, at=later), None, 50, rails, memory)
+    assert decision.replicas == size
+
+
+def test_a_clock_that_was_put_back_by_a_day_holds_a_size_for_one_window_only() -> None:
+    rails = policy(down=rules(pods(99), window=60))
+    ahead = NOW + timedelta(days=1)
+    _, memory = decide(ahead, seen(500, at=ahead), None, 50, rails, FRESH)
+    sizes = []
+    for at in (NOW + seconds(15 * tick) for tick in range(5)):
+        decision, memory = decide(at, seen(10, at=at), None, 50, rails, memory)
+        sizes.append(decision.replicas)
+    assert sizes == [50, 50, 50, 50, 1]
+
+
 def test_a_size_that_somebody_else_set_uses_up_the_rate() -> None:
     rails = policy(up=rules(pods(4, period=60)))
     _, memory = decide(NOW, seen(50), None, 5, rails, FRESH)

@@ -71,8 +71,7 @@ class Report:
     ) -> bool:
         """Whether the cluster knows the status; a failed write is tried again at the next tick."""
         essence = _essence(scaler, outcome, now_true)
-        is_due = told.time is None or outcome.time - told.time >= CHECKPOINT_INTERVALS * _interval(scaler)
-        if essence == told.essence and not is_due:
+        if essence == told.essence and _is_recent(scaler, outcome.time, told.time):
             return True
         try:
             fields = status(scaler, outcome, now_true)
@@ -105,6 +104,11 @@ def _essence(scaler: Scaler, outcome: Outcome, now_true: Sequence[Condition]) ->
         None if outcome.model is None else outcome.model.digest,
         tuple((one.type, one.status, one.reason) for one in now_true),
     )
+
+
+def _is_recent(scaler: Scaler, now: datetime, told: datetime | None) -> bool:
+    """A time after now is no recent one: the clock was put back."""
+    return told is not None and timedelta(0) <= now - told < CHECKPOINT_INTERVALS * _interval(scaler)
 
 
 def _interval(scaler: Scaler) -> timedelta:

@@ -83,10 +83,13 @@ class Scheduler:
             self._start(now, batch)
 
     def _is_due(self, now: datetime, scaler: Scaler) -> bool:
-        """A new one, a changed one, and one that has not ticked since the last multiple of its interval."""
+        """A new one, a changed one, and one that has not ticked since the last multiple of its interval.
+
+        One that ticked later than now ticked by a clock that was put back since.
+        """
         if scaler.uid in self._busy:
             return False
-        return self._is_new(scaler) or self._last[scaler.uid].time < floor_to_step(now, _interval(scaler))
+        return self._is_new(scaler) or not floor_to_step(now, _interval(scaler)) <= self._last[scaler.uid].time <= now
 
     def _is_new(self, scaler: Scaler) -> bool:
         """Whether this generation has never ticked: then no moment was the one to tick at."""

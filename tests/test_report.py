@@ -62,6 +62,12 @@ async def test_the_memory_is_written_at_each_checkpoint(world: World) -> None:
     assert len(world.writer.patches) == 3
 
 
+async def test_the_memory_is_written_after_the_clock_was_put_back(world: World) -> None:
+    await world.tell(1000)
+    await world.tell(0)
+    assert len(world.writer.patches) == 2
+
+
 @pytest.mark.parametrize(
     ("problems", "load", "patches"),
     [((), 99, 2), ((BROKEN,), 50, 2), ((), 50, 1)],

@@ -100,6 +100,12 @@ async def test_missed_multiples_are_not_made_up_for(world: World) -> None:
     assert world.ticks.times() == [0, 100, 105]
 
 
+async def test_a_clock_that_is_put_back_stops_no_ticks(world: World) -> None:
+    world.add()
+    await world.at(86_400, 7, 8, 15)
+    assert world.ticks.times() == [86_400, 7, 15]
+
+
 async def test_a_changed_scaler_ticks_at_once(world: World) -> None:
     world.add()
     await world.at(0)

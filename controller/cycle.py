@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from time import perf_counter
+from zoneinfo import ZoneInfo
 
 import numpy as np
 
@@ -35,25 +36,27 @@ from controller.ports import (
     TargetState,
 )
 from controller.registry import Registry, Scaler
-from controller.spec import Mode, ModelRef, ScalerSpec, SpecError
+from controller.spec import Mode, ModelRef, PrometheusMetric, ScalerSpec, SpecError
 
 log = logging.getLogger(__name__)
 
 STEP_WITHOUT_MODEL = timedelta(minutes=5)
 
 
-_Question = tuple[datetime, int, str]
-"""The end of a history, how many of its steps were recorded, and the model's digest: what a forecast depends on."""
+_Question = tuple[datetime, int, ZoneInfo, str]
+"""A history's end, how many of its steps were recorded, whose clock, and the model's digest: what a forecast needs."""
 
 
 @dataclass(slots=True, kw_only=True)
 class _Held:
     """What the cycle keeps of a scaler between ticks. Only `memory` and `digest` survive a restart, by the status.
 
-    `digest`: of the model that the memory's track record speaks of. `asked`: what the forecast was made from.
+    `metric`, `digest`: of the load and the model that the memory's track record speaks of. `asked`: what the forecast
+    was made from.
     """
 
     memory: Memory
+    metric: PrometheusMetric | None = None
     digest: str | None = None
     forecast: Forecast | None = None
     forecast_problem: Problem | None = None
@@ -118,8 +121,11 @@ class Cycle:
         await _guarded(Stage.FORECAST, runs, self._load_models(runs))
         await _guarded(Stage.OBSERVE, runs, self._observe(now, runs))
         await _guarded(Stage.FORECAST, runs, self._forecast(runs))
-        await asyncio.gather(*(_guarded(Stage.DECIDE, [run], self._decide_and_act(now, run)) for run in runs))
-        await asyncio.gather(*(self._report(now, run) for run in runs))
+        await asyncio.gather(*(self._finish(now, run) for run in runs))
+
+    async def _finish(self, now: datetime, run: _Run) -> None:
+        await _guarded(Stage.DECIDE, [run], self._decide_and_act(now, run))
+        await self._report(now, run)
 
     def forget(self, uid: str) -> None:
         """Drop what is held of a scaler that is gone."""
@@ -130,7 +136,9 @@ class Cycle:
         spec = scaler.spec
         if isinstance(spec, SpecError) or spec.mode is Mode.PAUSED:
             return None
-        return _Run(scaler=scaler, spec=spec, held=self._hold(scaler))
+        held = self._hold(scaler)
+        _take_metric(held, spec.metric)
+        return _Run(scaler=scaler, spec=spec, held=held)
 
     def _hold(self, scaler: Scaler) -> _Held:
         held = self._held.get(scaler.uid)
@@ -285,10 +293,18 @@ def _new_request(run: _Run) -> tuple[_Question, ForecastRequest] | None:
     if run.model is None or run.observation is None:
         return None
     history = run.observation.history
-    question = (history.end, int(np.isfinite(history.values).sum()), run.model.digest)
+    question = (history.end, int(np.isfinite(history.values).sum()), run.spec.zone, run.model.digest)
     if question == run.held.asked:
         return None
     return question, ForecastRequest(model=run.spec.model, history=history, zone=run.spec.zone)
+
+
+def _take_metric(held: _Held, metric: PrometheusMetric) -> None:
+    """Another load than before, in another unit perhaps, starts without the forecast and the record of the last."""
+    if held.metric is not None and (held.metric.address, held.metric.query) != (metric.address, metric.query):
+        held.forecast, held.asked = None, None
+        held.memory = replace(held.memory, track=TrackRecord())
+    held.metric = metric
 
 
 def _take_model(run: _Run, model: LoadedModel) -> None:

@@ -157,6 +157,37 @@ async def test_another_model_begins_without_the_record_of_the_last(world: World)
     assert outcomes["web"].memory.track == TrackRecord()
 
 
+@pytest.mark.parametrize(
+    "answer", [seen(1000, history=series([1.0])), MetricError("MetricEmpty", "no series")], ids=["seen", "missing"]
+)
+async def test_another_load_begins_without_the_forecast_of_the_last(
+    world: World, answer: Observation | MetricError
+) -> None:
+    world.source.answer = _history(NOW)
+    world.models.answer = lambda asked: forecast(5000, origin=asked.history.end)
+    await world.tick()
+    world.add("web", generation=2, spec={"metric": {"prometheus": {"query": "in_another_unit"}}})
+    world.models.answer = lambda _: ModelError("run", "fails")
+    world.source.answer = answer
+    outcomes = await world.tick(NOW + seconds(15))
+    assert outcomes["web"].forecast is None
+
+
+async def test_another_load_begins_without_the_record_of_the_last(world: World) -> None:
+    await world.tick()
+    world.add("web", generation=2, spec={"metric": {"prometheus": {"query": "in_another_unit"}}})
+    world.models.answer = lambda _: ModelError("run", "fails")
+    outcomes = await world.tick(NOW + seconds(15))
+    assert outcomes["web"].memory.track == TrackRecord()
+
+
+async def test_the_forecast_is_made_anew_by_another_zone(world: World) -> None:
+    await world.tick()
+    world.add("web", generation=2, spec={"forecast": {"timeZone": "Europe/Berlin"}})
+    await world.tick(NOW + seconds(15))
+    assert len(world.models.batches) == 2
+
+
 async def test_a_restart_with_the_same_model_keeps_its_record() -> None:
     track = TrackRecord(settled=9.0, loss=1.0)
     world = World()

@@ -7,6 +7,7 @@ since. It must not decide what a missing value means: absent is NaN or None, wit
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -92,6 +93,7 @@ class PrometheusSource:
         self._limits = limits
         self._api = PrometheusApi(limits.query)
         self._pasts: dict[_Line, _Past] = {}
+        self._in_use: Counter[_Line] = Counter()
 
     async def close(self) -> None:
         """Close all connections."""
@@ -106,7 +108,12 @@ class PrometheusSource:
         lines = [self._line(request) for request in requests]
         for line, request in zip(lines, requests, strict=True):
             self._use(line, request.context, now)
-        answers = await self._ask(lines, now)
+        in_use = Counter(lines)
+        self._in_use += in_use
+        try:
+            answers = await self._ask(lines, now)
+        finally:
+            self._in_use -= in_use
         observations = [self._answer(*pair, answers, now) for pair in zip(requests, lines, strict=True)]
         self._evict(now)
         self._credentials.forget(now)
@@ -189,14 +196,16 @@ class PrometheusSource:
         return Series(end=EPOCH + last * line.step, step=line.step, values=values)
 
     def _evict(self, now: datetime) -> None:
-        """Forget what was not used for long, then what was used longest ago until the rest fits."""
+        """Forget what was not used for long, then what was used longest ago until the rest fits.
+
+        What another tick, which runs at the same time, asks for stays until its own end.
+        """
         fits = self._limits.held_points
         kept: list[tuple[_Line, _Past]] = []
         for line, past in reversed(self._pasts.items()):
             fits -= len(past.held.values) if past.held else 0
-            if fits < 0 or now - past.used > self._limits.idle:
-                break
-            kept.append((line, past))
+            if line in self._in_use or (fits >= 0 and now - past.used <= self._limits.idle):
+                kept.append((line, past))
         self._pasts = dict(reversed(kept))
 
 

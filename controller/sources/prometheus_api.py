@@ -92,7 +92,8 @@ class PrometheusApi:
         if name is None:
             return Sample(time=now, value=value)
         recorded = await self._value(endpoint, f"timestamp({query})", now)
-        return Sample(time=min(now, datetime.fromtimestamp(recorded, UTC)), value=value)
+        recorded = min(max(recorded, 0.0), now.timestamp())  # whatever a server says, it becomes a time
+        return Sample(time=datetime.fromtimestamp(recorded, UTC), value=value)
 
     async def range(self, endpoint: Endpoint, query: str, page: Page, step: timedelta) -> NDArray[np.float64]:
         """The values at the page's points, shape [page.count]; NaN where there is none or not exactly one usable.
@@ -150,7 +151,7 @@ class PrometheusApi:
         except aiohttp.ClientSSLError as error:
             message = f"{where} is not trusted: {error}; give its authority in tls.ca, or tls.serverName"
             raise MetricError(MetricReason.UNTRUSTED, message) from error
-        except (aiohttp.ClientError, OSError) as error:
+        except (aiohttp.ClientError, OSError, UnicodeError) as error:  # UnicodeError: no host can have such a name
             message = f"{where} cannot be reached: {error}; check the address and the network policy"
             raise MetricError(MetricReason.UNREACHABLE, message) from error
 

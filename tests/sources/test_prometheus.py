@@ -151,6 +151,22 @@ async def test_an_answer_with_warnings_may_leave_load_out(source: PrometheusSour
     assert "No StoreAPIs matched" in str(error)
 
 
+@pytest.mark.parametrize("host", ["a..b", "a" * 64])
+async def test_an_address_that_no_host_can_have(source: PrometheusSource, host: str) -> None:
+    error = await refused(source, request(address=f"http://{host}:9090"))
+    assert error.reason == MetricReason.UNREACHABLE
+
+
+@pytest.mark.parametrize(("recorded", "age"), [(1e20, 0.0), (-1e20, NOW.timestamp())])
+async def test_a_moment_that_cannot_be_is_no_moment_after_now(
+    source: PrometheusSource, prometheus: FakePrometheus, recorded: float, age: float
+) -> None:
+    prometheus.series |= {"load": [minutes], "timestamp(load)": [lambda _: recorded]}
+    observation = await observed(source, request("load", max_age=timedelta(days=365_000)))
+    assert observation.latest is not None
+    assert (NOW - observation.latest.time).total_seconds() == age
+
+
 async def test_a_refused_connection(source: PrometheusSource) -> None:
     error = await refused(source, request(address="http://127.0.0.1:1"))
     assert error.reason == MetricReason.UNREACHABLE
@@ -439,6 +455,16 @@ async def test_a_past_is_forgotten(
     (*_, again) = prometheus.of("query_range")
     start, end = again.points
     assert (again.form["query"], end - start) == ("load()", 4 * STEP.total_seconds())
+
+
+async def test_a_past_that_another_tick_still_asks_for_is_not_forgotten(
+    address: str, prometheus: FakePrometheus
+) -> None:
+    prometheus.series |= {"load()": [minutes], "other()": [minutes]}
+    source = PrometheusSource(address=address, secrets=FakeSecrets(), limits=SourceLimits(held_points=1))
+    histories = await asyncio.gather(*(observed(source, request(query)) for query in ("load()", "other()", "load()")))
+    await source.close()
+    assert [len(one.history.values) for one in histories] == [5, 5, 5]
 
 
 # For training

@@ -52,7 +52,7 @@ class Metrics:
         for condition in conditions:
             self._set(scaler, self._condition, float(condition.status is Status.TRUE), condition.type.value)
         for problem in outcome.problems:
-            self._child(scaler, self._errors, problem.stage.value, problem.reason).inc()
+            self.failed(scaler, problem.stage, problem.reason)
         if outcome.decision is None:
             self._silence(scaler, self._load, self._demand, self._current, self._trust, self._coverage)
         else:
@@ -60,6 +60,10 @@ class Metrics:
         self._silence(scaler, self._forecast)
         if outcome.forecast is not None and isinstance(scaler.spec, ScalerSpec):
             self._tell_forecast(scaler, scaler.spec, outcome, outcome.forecast)
+
+    def failed(self, scaler: Scaler, stage: Stage, reason: str) -> None:
+        """Something went wrong at a step of a scaler's tick."""
+        self._child(scaler, self._errors, stage.value, reason).inc()
 
     def took(self, stage: Stage, seconds: float) -> None:
         """How long a shared step of a tick took."""

@@ -80,6 +80,7 @@ class Report:
             if error.gone:
                 raise
             log.warning("status not written", extra={"scaler": scaler.key, "error": str(error)})
+            self._metrics.failed(scaler, Stage.REPORT, "StatusNotWritten")
             return False
         self._told[scaler.uid] = _Told(conditions=now_true, essence=essence, time=outcome.time)
         return True
@@ -93,6 +94,7 @@ class Report:
             )
         except StatusError as error:
             log.warning("event not recorded", extra={"scaler": scaler.key, "reason": reason, "error": str(error)})
+            self._metrics.failed(scaler, Stage.REPORT, "EventNotRecorded")
 
 
 def _essence(scaler: Scaler, outcome: Outcome, now_true: Sequence[Condition]) -> object:

@@ -164,6 +164,14 @@ async def test_an_event_that_cannot_be_recorded_does_not_end_the_report(world: W
     assert len(world.writer.patches) == 1
 
 
+@pytest.mark.parametrize(("part", "reason"), [("error", "StatusNotWritten"), ("event_error", "EventNotRecorded")])
+async def test_what_cannot_be_told_is_counted_as_an_error_of_the_report(world: World, part: str, reason: str) -> None:
+    setattr(world.writer, part, StatusError("refused"))
+    await world.tell(0, BROKEN, load=99, written=True)
+    labels = {"namespace": "shop", "scaler": "web", "step": "report", "reason": reason}
+    assert world.metrics.registry.get_sample_value("predictive_scaler_errors_total", labels)
+
+
 async def test_that_the_scaler_is_gone_is_passed_on(world: World) -> None:
     world.writer.error = StatusError("deleted", gone=True)
     with pytest.raises(StatusError):

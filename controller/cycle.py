@@ -109,23 +109,29 @@ class Cycle:
         self._timer = timer
         self._held: dict[str, _Held] = {}
 
-    async def tick(self, now: datetime, scalers: Sequence[Scaler]) -> None:
-        """One tick over the scalers that are due; never raises for a single one of them."""
+    async def tick(
+        self, now: datetime, scalers: Sequence[Scaler], done: Callable[[Scaler], None] = lambda _: None
+    ) -> None:
+        """One tick over the scalers that are due; never raises for a single one of them.
+
+        `done` hears of each scaler as soon as its own part has ended.
+        """
         runs = [run for scaler in scalers if (run := self._begin(scaler)) is not None]
         if runs:
-            await self._run(now, runs)
+            await self._run(now, runs, done)
         running = {run.scaler.uid for run in runs}
         await asyncio.gather(*(self._report_idle(now, scaler) for scaler in scalers if scaler.uid not in running))
 
-    async def _run(self, now: datetime, runs: Sequence[_Run]) -> None:
+    async def _run(self, now: datetime, runs: Sequence[_Run], done: Callable[[Scaler], None]) -> None:
         await _guarded(Stage.FORECAST, runs, self._load_models(runs))
         await _guarded(Stage.OBSERVE, runs, self._observe(now, runs))
         await _guarded(Stage.FORECAST, runs, self._forecast(runs))
-        await asyncio.gather(*(self._finish(now, run) for run in runs))
+        await asyncio.gather(*(self._finish(now, run, done) for run in runs))
 
-    async def _finish(self, now: datetime, run: _Run) -> None:
+    async def _finish(self, now: datetime, run: _Run, done: Callable[[Scaler], None]) -> None:
         await _guarded(Stage.DECIDE, [run], self._decide_and_act(now, run))
         await self._report(now, run)
+        done(run.scaler)
 
     def forget(self, uid: str) -> None:
         """Drop what is held of a scaler that is gone."""

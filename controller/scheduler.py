@@ -28,8 +28,8 @@ IDLE_INTERVAL = timedelta(minutes=1)  # for scalers whose spec is refused
 class Ticks(Protocol):
     """What the scheduler drives."""
 
-    async def tick(self, now: datetime, scalers: Sequence[Scaler]) -> None:
-        """One tick over a batch."""
+    async def tick(self, now: datetime, scalers: Sequence[Scaler], done: Callable[[Scaler], None]) -> None:
+        """One tick over a batch; `done` hears of each scaler as soon as its own part has ended."""
         ...
 
 
@@ -107,12 +107,19 @@ class Scheduler:
         task.add_done_callback(self._tasks.discard)
 
     async def _tick(self, now: datetime, batch: Sequence[Scaler]) -> None:
+        """A scaler may tick again once its own part is done: the slowest target of a batch holds up nobody else."""
+        running = {scaler.uid for scaler in batch}
+
+        def done(scaler: Scaler) -> None:
+            running.discard(scaler.uid)
+            self._busy.discard(scaler.uid)
+
         try:
-            await self._cycle.tick(now, batch)
+            await self._cycle.tick(now, batch, done)
         except Exception:
             log.exception("tick failed", extra={"scalers": [scaler.key for scaler in batch]})
         finally:
-            self._busy.difference_update(scaler.uid for scaler in batch)
+            self._busy -= running
 
     def _forget(self) -> None:
         for uid in self._last.keys() - self._registry.uids() - self._busy:

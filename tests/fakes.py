@@ -5,6 +5,7 @@ Fakes hold data and fail on demand; they never compute what the product should.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -65,17 +66,24 @@ class FakeModels:
 
 @dataclass(kw_only=True)
 class FakeTarget:
-    """Sizes by target name, 1 where none was set; the errors are raised while they are there."""
+    """Sizes by target name, 1 where none was set; the errors are raised while they are there.
+
+    Whoever reads the one that is `hanging` waits until `release`.
+    """
 
     sizes: dict[str, int] = field(default_factory=dict)
     read_error: Exception | None = None
     write_error: Exception | None = None
     failing: str | None = None
+    hanging: str | None = None
+    release: asyncio.Event = field(default_factory=asyncio.Event)
     written: list[tuple[str, int]] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
 
     async def read(self, namespace: str, ref: TargetRef) -> TargetState:
         self.calls.append("read")
+        if ref.name == self.hanging:
+            await self.release.wait()
         self._fail(ref, self.read_error)
         return TargetState(replicas=self.sizes.get(ref.name, 1), ready=None, resource_version="7")
 
@@ -143,13 +151,14 @@ class FakeStatusWriter:
 
 @dataclass(kw_only=True)
 class FakeReporter:
-    """Keeps the last outcome of each scaler by name, and how many there were."""
+    """Keeps the last outcome of each scaler by name, and how many there were; `told` is set with the first."""
 
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     reported: list[str] = field(default_factory=list)
     timed: list[Stage] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
     error: Exception | None = None
+    told: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def report(self, scaler: Scaler, outcome: Outcome) -> None:
         self.calls.append("report")
@@ -157,6 +166,7 @@ class FakeReporter:
             raise self.error
         self.outcomes[scaler.name] = outcome
         self.reported.append(scaler.name)
+        self.told.set()
 
     def took(self, stage: Stage, seconds: float) -> None:
         self.timed.append(stage)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -238,6 +239,18 @@ async def test_one_target_that_fails_does_not_hold_up_another(world: World, erro
     world.target.failing, world.target.read_error = "web", error
     await world.tick()
     assert world.target.written == [("api", 5)]
+
+
+async def test_a_target_that_hangs_does_not_hold_up_the_report_of_another(world: World) -> None:
+    world.add("api")
+    world.target.hanging = "web"
+    done: list[str] = []
+    tick = asyncio.create_task(world.cycle.tick(NOW, world.registry.all(), lambda scaler: done.append(scaler.name)))
+    await world.reporter.told.wait()
+    told = list(world.reporter.reported)
+    world.target.release.set()
+    await tick
+    assert (told, done) == (["api"], ["api", "web"])
 
 
 async def test_one_metric_that_fails_does_not_hold_up_another(world: World) -> None:

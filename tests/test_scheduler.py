@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -25,16 +25,20 @@ class Clock:
 
 @dataclass
 class Ticks:
-    """Batches as (time, names); one whose names meet `hanging` waits until `release`."""
+    """Batches as (time, names); one whose names meet `hanging` waits until `release`, but for those in `quick`."""
 
     batches: list[tuple[datetime, list[str]]] = field(default_factory=list)
     hanging: set[str] = field(default_factory=set)
+    quick: set[str] = field(default_factory=set)
     release: asyncio.Event = field(default_factory=asyncio.Event)
     error: Exception | None = None
 
-    async def tick(self, now: datetime, scalers: Sequence[Scaler]) -> None:
+    async def tick(self, now: datetime, scalers: Sequence[Scaler], done: Callable[[Scaler], None]) -> None:
         names = [scaler.name for scaler in scalers]
         self.batches.append((now, names))
+        for scaler in scalers:
+            if scaler.name in self.quick:
+                done(scaler)
         if self.hanging.intersection(names):
             await self.release.wait()
         if self.error is not None:
@@ -164,6 +168,27 @@ async def test_a_batch_that_hangs_does_not_hold_up_another_address(world: World)
     world.ticks.hanging = {"slow"}
     await world.at(0, 15, 30)
     assert world.ticks.times("web") == [0, 15, 30]
+
+
+async def test_a_scaler_that_hangs_does_not_hold_up_another_of_its_batch(world: World) -> None:
+    world.add("slow")
+    world.add("web")
+    world.ticks.hanging, world.ticks.quick = {"slow"}, {"web"}
+    await world.at(0, 15, 30)
+    assert (world.ticks.times("web"), world.ticks.times("slow")) == ([0, 15, 30], [0])
+
+
+async def test_the_end_of_a_batch_is_not_the_end_of_a_later_tick(world: World) -> None:
+    world.add("slow")
+    world.add("web")
+    world.ticks.hanging, world.ticks.quick = {"slow"}, {"web"}
+    await world.at(0)
+    first, world.ticks.release = world.ticks.release, asyncio.Event()
+    world.ticks.hanging, world.ticks.quick = {"web"}, set()
+    await world.at(15)
+    first.set()
+    await world.at(30, 31)
+    assert (world.ticks.times("web"), world.ticks.times("slow")) == ([0, 15], [0, 31])
 
 
 async def test_a_tick_that_fails_is_followed_by_the_next(world: World) -> None:

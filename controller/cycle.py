@@ -259,6 +259,8 @@ class Cycle:
             await self._reporter.report(scaler, outcome)
         except StatusError as error:
             log.warning("status not written", extra={"scaler": scaler.key, "error": str(error)})
+            if error.gone:
+                self._registry.discard(scaler.uid)
         except Exception:
             log.exception("report failed", extra={"scaler": scaler.key})
 

@@ -274,6 +274,13 @@ async def test_a_status_that_cannot_be_told_ends_nothing(world: World, error: St
     assert world.target.written == [("web", 5)]
 
 
+@pytest.mark.parametrize(("is_gone", "known"), [(True, 0), (False, 1)])
+async def test_what_is_gone_scales_nothing_any_more(world: World, is_gone: bool, known: int) -> None:
+    world.reporter.error = StatusError("not written", gone=is_gone)
+    await world.tick()
+    assert len(world.registry) == known
+
+
 @pytest.mark.parametrize("answer", [RuntimeError("boom"), MetricError("MetricTimeout", "no answer")], ids=repr)
 async def test_a_whole_source_that_fails_holds_all(world: World, answer: Exception) -> None:
     world.add("api")

@@ -14,12 +14,11 @@ from sandbox.cluster import Sandbox
 from sandbox.controller import Controller, install
 from sandbox.exporter import Exporter
 from sandbox.prometheus import Prometheus
-from tests.e2e.driving import Scene
+from tests.e2e.driving import SCRAPES, Scene
 from tests.e2e.models import write_constant
 from tests.e2e.reading import Reader
 
 STARTUP_OF_PODS = timedelta(seconds=1)
-SCRAPES = timedelta(milliseconds=500)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -72,10 +71,13 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
-@pytest.fixture(scope="session")
-def only_controller(sandbox: Sandbox, account: Path, models: Path) -> Iterator[Controller]:
-    """It serves every namespace, so there is never more than one."""
-    with Controller(kubeconfig=account, models=models, log=sandbox.logs / "controller.log") as controller:
+@pytest.fixture(scope="module")
+def only_controller(
+    sandbox: Sandbox, account: Path, models: Path, request: pytest.FixtureRequest
+) -> Iterator[Controller]:
+    """It serves every namespace: there is never more than one, and none while other modules play its part."""
+    log = sandbox.logs / f"controller-{request.path.stem}.log"
+    with Controller(kubeconfig=account, models=models, log=log) as controller:
         yield controller
 
 

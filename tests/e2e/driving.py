@@ -9,7 +9,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import Any, TypeVar
 
@@ -26,6 +26,7 @@ from tests.e2e.reading import Reader
 PATIENCE_SECONDS = 30.0
 POLL_SECONDS = 0.2
 PER_REPLICA = 10.0
+SCRAPES = timedelta(milliseconds=500)
 _T = TypeVar("_T")
 
 UNHURRIED: dict[str, Any] = {

@@ -12,8 +12,7 @@ from sandbox.cluster import Sandbox
 from sandbox.controller import Controller
 from sandbox.exporter import Exporter
 from sandbox.prometheus import READER, Prometheus, Tls
-from tests.e2e.conftest import SCRAPES
-from tests.e2e.driving import Scene, workload
+from tests.e2e.driving import SCRAPES, Scene, workload
 from tests.e2e.listener import Listener
 
 pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("controller")]

@@ -12,8 +12,7 @@ import pytest
 from sandbox.controller import Controller
 from sandbox.exporter import Exporter
 from sandbox.prometheus import Prometheus, Scrape
-from tests.e2e.conftest import SCRAPES
-from tests.e2e.driving import Scene, eventually, workload
+from tests.e2e.driving import SCRAPES, Scene, eventually, workload
 
 pytestmark = pytest.mark.e2e
 

@@ -11,8 +11,7 @@ import pytest
 from sandbox.controller import Controller
 from sandbox.exporter import Exporter
 from sandbox.prometheus import Prometheus
-from tests.e2e.conftest import SCRAPES
-from tests.e2e.driving import Scene, await_decisions, decisions, eventually, workload
+from tests.e2e.driving import SCRAPES, Scene, await_decisions, decisions, eventually, workload
 from tests.e2e.listener import Listener
 
 pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("controller")]

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sandbox.cluster import CommandError
-from sandbox.controller import Controller
+from sandbox.controller import REPOSITORY, Controller
 from tests.contracts.specs import merged
 from tests.e2e.driving import UNHURRIED, Scene, await_decisions, eventually, when, workload
 
@@ -20,6 +24,15 @@ pytestmark = pytest.mark.e2e
 GROUP = "admissionregistration.k8s.io/v1"
 SIZES = ("apps", "deployments/scale", "deployment/web")
 STATUSES = ("predictivescaler.dev", "predictivescalers/status", "psc/web")
+RUN_A_CONTROLLER = """
+import sys, time
+from pathlib import Path
+from sandbox.controller import Controller
+kubeconfig, models, log = map(Path, sys.argv[1:])
+with Controller(kubeconfig=kubeconfig, models=models, log=log) as controller:
+    print(controller.address, flush=True)
+    time.sleep(60)
+"""
 
 
 @contextmanager
@@ -148,3 +161,24 @@ def test_asked_to_end_it_ends_by_itself_and_leaves_nothing_but_json_behind(
     lines = [json.loads(line) for line in controller.log.read_text().splitlines()]
     assert lines[-1]["message"] == "stopped"
     assert [line for line in lines if line["level"] == "ERROR"] == []
+
+
+def test_it_ends_with_whoever_runs_it_on_the_sandbox(
+    controller: Controller, account: Path, models: Path, tmp_path: Path
+) -> None:
+    controller.stop()
+    command = [sys.executable, "-c", RUN_A_CONTROLLER, str(account), str(models), str(tmp_path / "log")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=REPOSITORY) as parent:
+        assert parent.stdout is not None
+        port = int(parent.stdout.readline().rpartition(":")[2])
+        assert _listens(port)
+        parent.kill()
+    eventually(lambda: not _listens(port))
+
+
+def _listens(port: int) -> bool:
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=1):
+            return True
+    except OSError:
+        return False

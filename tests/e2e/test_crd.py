@@ -9,6 +9,7 @@ import pytest
 
 from controller.spec import GROUP, KIND, PLURAL, VERSION, parse
 from sandbox.cluster import CommandError, Sandbox
+from sandbox.controller import await_kind
 from tests.contracts.specs import CRD_FILE, EXAMPLES, SMALLEST, crd, full_specs, merged, table
 
 pytestmark = pytest.mark.e2e
@@ -20,7 +21,7 @@ DRY_RUN = f"/apis/{GROUP}/{VERSION}/namespaces/default/{PLURAL}?dryRun=All&field
 @pytest.fixture(scope="session", autouse=True)
 def crd_applied(sandbox: Sandbox) -> None:
     sandbox.kubectl("apply", "--server-side", "-f", str(CRD_FILE))
-    sandbox.kubectl("wait", "--for=condition=Established", f"crd/{CRD_NAME}", "--timeout=30s")
+    await_kind(sandbox, CRD_NAME)
 
 
 def scaler(spec: dict[str, Any], name: str = "web") -> dict[str, Any]:

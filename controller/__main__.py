@@ -14,6 +14,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime
+from time import gmtime
 from typing import Any
 
 from aiohttp import web
@@ -128,14 +129,21 @@ async def _watching(settings: Settings, registry: Registry) -> AsyncIterator[Non
 
 def _configure_logging(settings: Settings) -> None:
     handler = logging.StreamHandler()
-    if settings.log_format == "json":
-        fields = {"asctime": "time", "levelname": "level", "name": "logger"}
-        handler.setFormatter(JsonFormatter("%(asctime)s %(levelname)s %(name)s %(message)s", rename_fields=fields))
-    else:
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
+    handler.setFormatter(_formatter(settings))
     logging.basicConfig(level=settings.log_level, handlers=[handler])
     logging.getLogger("kopf").setLevel(logging.WARNING)
     logging.getLogger("kopf._core.reactor.running").setLevel(logging.ERROR)  # warns that signals are ours: they are
+
+
+def _formatter(settings: Settings) -> logging.Formatter:
+    """Times in UTC and RFC 3339, as everywhere else."""
+    formatter = logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s")
+    if settings.log_format == "json":
+        fields = {"asctime": "time", "levelname": "level", "name": "logger"}
+        formatter = JsonFormatter("%(asctime)s %(levelname)s %(name)s %(message)s", rename_fields=fields)
+    formatter.converter = gmtime
+    formatter.default_time_format, formatter.default_msec_format = "%Y-%m-%dT%H:%M:%S", "%s.%03dZ"
+    return formatter
 
 
 def _now() -> datetime:

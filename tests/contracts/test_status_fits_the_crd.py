@@ -12,6 +12,7 @@ import pytest
 
 from controller.conditions import conditions
 from controller.core.decide import decide
+from controller.core.demand import DemandSource
 from controller.core.forecast import Forecast
 from controller.core.series import Observation
 from controller.outcome import LoadedModel, Outcome, Problem, Stage
@@ -67,6 +68,10 @@ def test_words_of_any_length_fit_the_schema() -> None:
     outcome = Outcome(time=NOW, problems=(wordy,), model=model, decision=decision, memory=memory)
     fields = status(scaler(), outcome, conditions(scaler(), outcome, ()))
     jsonschema.validate(merged({}, json.loads(json.dumps(fields))), SCHEMA)
+
+
+def test_a_demand_has_the_sources_of_the_schema_and_no_others() -> None:
+    assert [*DemandSource] == SCHEMA["properties"]["lastDecision"]["properties"]["source"]["enum"]
 
 
 def test_no_field_of_the_schema_is_never_written() -> None:

@@ -244,7 +244,6 @@ class Cycle:
             model=run.model,
             forecast=run.forecast,
             decision=run.decision,
-            ready=None if run.state is None else run.state.ready,
             is_written=run.is_written,
             memory=run.held.memory,
         )

@@ -44,8 +44,8 @@ class LoadedModel:
 class Outcome:
     """One scaler's tick, as far as it came.
 
-    `ready`: the target's ready replicas where its kind tells. `is_written`: the target was told a new size.
-    `memory`: what the next tick starts from; the old one when the tick did not end well.
+    `is_written`: the target was told a new size. `memory`: what the next tick starts from; the old one when the tick
+    did not end well.
     """
 
     time: datetime
@@ -53,7 +53,6 @@ class Outcome:
     model: LoadedModel | None = None
     forecast: Forecast | None = None
     decision: Decision | None = None
-    ready: int | None = None
     is_written: bool = False
     memory: Memory
 

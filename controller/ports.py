@@ -142,10 +142,9 @@ class Models(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetState:
-    """What a target has right now. `ready` is None where the kind does not report it."""
+    """What is asked of a target right now."""
 
     replicas: int
-    ready: int | None
     resource_version: str
 
 

@@ -85,7 +85,7 @@ class FakeTarget:
         if ref.name == self.hanging:
             await self.release.wait()
         self._fail(ref, self.read_error)
-        return TargetState(replicas=self.sizes.get(ref.name, 1), ready=None, resource_version="7")
+        return TargetState(replicas=self.sizes.get(ref.name, 1), resource_version="7")
 
     async def write(self, namespace: str, ref: TargetRef, state: TargetState, replicas: int) -> None:
         self.calls.append("write")

@@ -7,9 +7,9 @@ Facts, seen on kube-apiserver 1.36: a Scale of 0 replicas carries no `spec.repli
 `metadata.resourceVersion` is refused with 409 when the object changed since; an unknown version of a known group, an
 unknown group and an unknown object are all 404.
 
-`ready` stays None: a Scale counts pods that exist, not pods that are ready. The workload's own object would say, at
-the price of twice the reads a tick (of objects ten times as large) and `get` on every workload of the cluster, and
-nothing decides by it.
+Ready replicas are not read: a Scale counts pods that exist, not pods that are ready. The workload's own object would
+say, at the price of twice the reads a tick (of objects ten times as large) and `get` on every workload of the cluster,
+and nothing decides by it.
 """
 
 from __future__ import annotations
@@ -155,7 +155,6 @@ class ScaleTarget:
 def _state(scale: Json) -> TargetState:
     return TargetState(
         replicas=int(scale.get("spec", {}).get("replicas", 0)),
-        ready=None,
         resource_version=scale["metadata"]["resourceVersion"],
     )
 

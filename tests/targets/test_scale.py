@@ -43,7 +43,7 @@ async def test_the_size_asked_for_is_read(
     target: ScaleTarget, server: FakeApiServer, replicas: int | None, expected: int
 ) -> None:
     server.objects[SCALE] = scale(replicas)
-    assert await target.read("web", DEPLOYMENT) == TargetState(replicas=expected, ready=None, resource_version="41")
+    assert await target.read("web", DEPLOYMENT) == TargetState(replicas=expected, resource_version="41")
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ async def test_errors_name_the_target_and_the_cure(
     target: ScaleTarget, server: FakeApiServer, method: str, code: int, reason: TargetReason, word: str
 ) -> None:
     server.raw[method, SCALE] = lambda: status(code, "its own words")
-    state = TargetState(replicas=3, ready=None, resource_version="41")
+    state = TargetState(replicas=3, resource_version="41")
     call = target.read("web", DEPLOYMENT) if method == "GET" else target.write("web", DEPLOYMENT, state, 7)
     with pytest.raises(TargetError, match=f'Deployment "api" in namespace web.*{word}') as caught:
         await call

@@ -18,8 +18,10 @@ from controller.core.series import Series
 CORRECTION_RATE = 0.01  # a step of the quantile tracker: ten misses too many move the level by about 10 %
 CORRECTION_BOUNDS = (-0.5, 1.0)
 HALF_LIFE_SEASONS = 0.25  # "lately" is a quarter of a season: six hours of a daily pattern
-MIN_SETTLED = 6.0  # forecasts scored before skill counts: fewer say nothing
+MIN_SETTLED = 6.0  # forecasts scored before a coverage is told: fewer say nothing
+PRIOR = 24.0  # forecasts as good as naive that are thought to have come first: two hours of five-minute steps
 FULL_TRUST, NO_TRUST = 1.0, 1.5  # loss relative to the better naive: up to the first the weight is 1, from the second 0
+WORST = 4.0  # no ratio counts for more, so that one loss beside a lucky naive is no verdict
 MAX_PENDING = 32  # keeps .status small where the lead spans many steps
 
 
@@ -38,13 +40,21 @@ def corrected(record: TrackRecord, upper: float) -> float:
 
 
 def trust(record: TrackRecord) -> float:
-    """The forecast's weight: 1 while it is at least as good as the better naive, falling linearly to 0."""
-    if record.settled < MIN_SETTLED:
-        return 1.0
+    """The forecast's weight: 1 while it is at least as good as the better naive, falling linearly to 0.
+
+    Few losses say little: their ratio is drawn towards 1, the less the more forecasts were scored.
+    """
+    known = record.settled / (record.settled + PRIOR)
+    ratio = 1.0 + known * (_relative_loss(record) - 1.0)
+    return min(1.0, max(0.0, (NO_TRUST - ratio) / (NO_TRUST - FULL_TRUST)))
+
+
+def _relative_loss(record: TrackRecord) -> float:
+    """The loss in units of the better naive's, at most WORST: beside a perfect naive every forecast is that bad."""
     naive = min(record.loss_persistence, record.loss_seasonal)
-    if naive <= 0.0:
-        return 1.0 if record.loss <= 0.0 else 0.0
-    return min(1.0, max(0.0, (NO_TRUST - record.loss / naive) / (NO_TRUST - FULL_TRUST)))
+    if record.loss <= naive:
+        return record.loss / naive if naive > 0.0 else 1.0
+    return min(WORST, record.loss / naive) if naive > 0.0 else WORST
 
 
 def coverage(record: TrackRecord) -> float | None:

@@ -141,7 +141,7 @@ def _owned(world: World) -> None:
 
 def _lose(world: World) -> None:
     """A record that lost by twice the naive loss, as it is after a restart; the forecast asks for 20 replicas."""
-    record = TrackRecord(settled=20.0, loss=2.0, loss_persistence=1.0, loss_seasonal=1.0)
+    record = TrackRecord(settled=1e12, loss=2.0, loss_persistence=1.0, loss_seasonal=1.0)
     status = {"memory": Memory(track=record).to_json()}
     world.registry.discard("uid-web")
     world.registry.put(body("web", spec=WEB, status=status))

@@ -47,18 +47,20 @@ def test_pinball_of_calling_100_the_quantile_nine_tenths(actual: float, loss: fl
     [(0.0, 1.0), (1.0, 1.0), (1.1, 0.8), (1.25, 0.5), (1.4, 0.2), (1.5, 0.0), (99.0, 0.0)],
 )
 def test_trust_falls_linearly_from_one_to_one_and_a_half_times_the_naive_loss(loss: float, expected: float) -> None:
-    record = TrackRecord(settled=10, loss=loss, loss_persistence=1.0, loss_seasonal=3.0)
-    assert trust(record) == pytest.approx(expected)
+    record = TrackRecord(settled=1e12, loss=loss, loss_persistence=1.0, loss_seasonal=3.0)
+    assert trust(record) == pytest.approx(expected, abs=1e-9)
 
 
-@pytest.mark.parametrize(("settled", "expected"), [(0, 1.0), (5.9, 1.0), (6.0, 0.0)])
-def test_trust_is_whole_until_enough_is_settled(settled: float, expected: float) -> None:
-    assert trust(TrackRecord(settled=settled, loss=9, loss_persistence=1, loss_seasonal=1)) == expected
+# twice the naive loss: 1 + n / (n + 24) x (2 - 1), and the weight is (1.5 - that) / 0.5
+@pytest.mark.parametrize(("settled", "expected"), [(0, 1.0), (1, 0.92), (6, 0.6), (24, 0.0)])
+def test_trust_is_lost_the_faster_the_more_is_settled(settled: float, expected: float) -> None:
+    assert trust(TrackRecord(settled=settled, loss=2, loss_persistence=1, loss_seasonal=1)) == pytest.approx(expected)
 
 
-@pytest.mark.parametrize(("loss", "expected"), [(0.0, 1.0), (0.1, 0.0)])
-def test_trust_beside_a_perfect_naive(loss: float, expected: float) -> None:
-    assert trust(TrackRecord(settled=10, loss=loss)) == expected
+# no forecast counts for worse than four times the naive: 1 + 1 / 25 x 3 = 1.12
+@pytest.mark.parametrize(("settled", "loss", "expected"), [(10, 0.0, 1.0), (1, 0.1, 0.76), (10, 0.1, 0.0)])
+def test_trust_beside_a_perfect_naive(settled: float, loss: float, expected: float) -> None:
+    assert trust(TrackRecord(settled=settled, loss=loss)) == pytest.approx(expected)
 
 
 @given(loss=st.floats(0, 1e6), naive=st.floats(1e-3, 1e6))

@@ -25,6 +25,10 @@ class Step:
     after: int
     why: str
 
+    def __str__(self) -> str:
+        change = f" {self.before} -> {self.after}" if self.before != self.after else ""
+        return f"{self.rule}{change}: {self.why}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
@@ -43,7 +47,7 @@ class Decision:
     @property
     def message(self) -> str:
         """The whole reason in one line."""
-        return "; ".join(f"{step.rule} {step.before} -> {step.after}: {step.why}" for step in self.steps)
+        return "; ".join(str(step) for step in self.steps)
 
 
 def decide(

@@ -43,7 +43,8 @@ e2e: toolchain ## The tests on a real control plane and a real Prometheus
 	@$(BIN)/pytest -q -m e2e
 
 bench: setup ## Measure ticks, inference and forecasts beside their baselines
-	@$(BIN)/python -m tests.bench
+	@$(BIN)/python -m tests.bench.ticks
+	@$(BIN)/python -m tests.bench.forecasts
 
 manifests: toolchain ## Render manifests/install.yaml and the reference from the chart
 	@$(BIN)/python -m manifests

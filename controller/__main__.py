@@ -59,15 +59,20 @@ async def _run(settings: Settings) -> None:
     async with await KubernetesApi.connect() as api:
         seconds = settings.query_timeout_seconds
         limits = SourceLimits(query=Limits(query_seconds=seconds), tick_seconds=3 * seconds)
-        source = PrometheusSource(address=settings.prometheus_address, secrets=api, limits=limits)
+        metrics = Metrics()
+        source = PrometheusSource(
+            address=settings.prometheus_address, secrets=api, limits=limits, on_query=metrics.queried
+        )
         try:
-            await _serve(settings, api, source, stop)
+            await _serve(settings, api, source, metrics, stop)
         finally:
             await source.close()
 
 
-async def _serve(settings: Settings, api: KubernetesApi, source: PrometheusSource, stop: asyncio.Event) -> None:
-    registry, ledger, metrics = Registry(), Ledger(), Metrics()
+async def _serve(
+    settings: Settings, api: KubernetesApi, source: PrometheusSource, metrics: Metrics, stop: asyncio.Event
+) -> None:
+    registry, ledger = Registry(), Ledger()
     writer = KubernetesStatusWriter(api, instance=socket.gethostname())
     report = Report(writer=writer, metrics=metrics, ledger=ledger)
     cycle = Cycle(
@@ -83,7 +88,14 @@ async def _serve(settings: Settings, api: KubernetesApi, source: PrometheusSourc
         cycle.forget(uid)
         report.forget(uid)
 
-    scheduler = Scheduler(registry=registry, cycle=cycle, on_gone=forget, on_lag=metrics.lagged, clock=_now)
+    scheduler = Scheduler(
+        registry=registry,
+        cycle=cycle,
+        default_address=settings.prometheus_address,
+        on_gone=forget,
+        on_lag=metrics.lagged,
+        clock=_now,
+    )
     relist = Relist(api=api, registry=registry, namespaces=settings.namespaces, clock=_now)
     http = HttpApi(
         registry=registry,

@@ -24,6 +24,7 @@ from controller.outcome import LoadedModel, Outcome, Problem, Stage
 from controller.ports import (
     ForecastRequest,
     MetricError,
+    MetricReason,
     MetricRequest,
     ModelError,
     Models,
@@ -108,6 +109,7 @@ class Cycle:
         self._registry = registry
         self._timer = timer
         self._held: dict[str, _Held] = {}
+        self._slow: set[str] = set()
 
     async def tick(
         self, now: datetime, scalers: Sequence[Scaler], done: Callable[[Scaler], None] = lambda _: None
@@ -133,9 +135,14 @@ class Cycle:
         await self._report(now, run)
         done(run.scaler)
 
+    def is_slow(self, uid: str) -> bool:
+        """Whether the scaler's metric came too late at its last tick."""
+        return uid in self._slow
+
     def forget(self, uid: str) -> None:
         """Drop what is held of a scaler that is gone."""
         self._held.pop(uid, None)
+        self._slow.discard(uid)
 
     def _begin(self, scaler: Scaler) -> _Run | None:
         """None for a scaler that is refused or paused."""
@@ -177,12 +184,9 @@ class Cycle:
         began = self._timer()
         answers = await self._source.observe([_question(run) for run in runs], now)
         for run, answer in zip(runs, answers, strict=True):
-            if isinstance(answer, MetricError):
-                run.fail(Stage.OBSERVE, answer.reason, str(answer))
-                continue
-            run.observation = answer
-            if answer.problem is not None:
-                run.fail(Stage.OBSERVE, answer.reason or "MetricUnavailable", answer.problem)
+            _take_answer(run, answer)
+        late = {run.scaler.uid for run in runs if any(one.reason == MetricReason.TIMEOUT for one in run.problems)}
+        self._slow = self._slow - {run.scaler.uid for run in runs} | late
         self._reporter.took(Stage.OBSERVE, self._timer() - began)
 
     async def _forecast(self, runs: Sequence[_Run]) -> None:
@@ -314,11 +318,20 @@ def _take_metric(held: _Held, metric: PrometheusMetric) -> None:
     held.metric = metric
 
 
+def _take_answer(run: _Run, answer: Observation | MetricError) -> None:
+    if isinstance(answer, MetricError):
+        run.fail(Stage.OBSERVE, answer.reason, str(answer))
+        return
+    run.observation = answer
+    if answer.problem is not None:
+        run.fail(Stage.OBSERVE, answer.reason or MetricReason.UNAVAILABLE, answer.problem)
+
+
 def _take_model(run: _Run, model: LoadedModel) -> None:
     """Another model than before starts without the record of the one that it replaces."""
     held = run.held
     run.model = model
-    if held.digest not in {None, model.digest}:
+    if held.digest != model.digest:
         held.memory = replace(held.memory, track=TrackRecord())
     held.digest = model.digest
 

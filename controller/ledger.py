@@ -6,7 +6,7 @@ from collections import deque
 
 from controller.core.decide import Decision
 
-KEPT = 240  # an hour at the default interval of 15 s
+KEPT = 60  # a quarter of an hour at the default interval of 15 s; half a kilobyte each
 
 
 class Ledger:

@@ -44,7 +44,8 @@ class Metrics:
         self._errors = self._counter("errors", "Problems by the step of the tick and the reason.", "step", "reason")
         self._scalers = Gauge("predictive_scaler_scalers", "PredictiveScalers known.", registry=self.registry)
         self._lag = self._histogram("tick_lag_seconds", "How late a scaler's tick began.")
-        self._took = self._histogram("step_seconds", "How long a shared step of a tick took.", "step")
+        self._query = self._histogram("query_seconds", "How long a query to a metric system took.")
+        self._took = self._histogram("step_seconds", "How long a step of a tick took; forecast is inference.", "step")
 
     def tell(self, scaler: Scaler, outcome: Outcome, conditions: Sequence[Condition]) -> None:
         """Take in one scaler's tick."""
@@ -64,6 +65,10 @@ class Metrics:
     def failed(self, scaler: Scaler, stage: Stage, reason: str) -> None:
         """Something went wrong at a step of a scaler's tick."""
         self._child(scaler, self._errors, stage.value, reason).inc()
+
+    def queried(self, seconds: float) -> None:
+        """How long a query took."""
+        self._query.observe(seconds)
 
     def took(self, stage: Stage, seconds: float) -> None:
         """How long a shared step of a tick took."""

@@ -1,6 +1,7 @@
 """Who is due now? One loop for all scalers: each ticks at whole multiples of its interval, in batches.
 
-Scalers that ask the same metric address make one batch, so that a metric system that hangs holds up its own only.
+Scalers that ask the same metric address make one batch, so that a metric system that hangs holds up its own only; and
+those whose answer came too late the last time make one of their own, so that a slow query holds up no quick one.
 """
 
 from __future__ import annotations
@@ -32,6 +33,10 @@ class Ticks(Protocol):
         """One tick over a batch; `done` hears of each scaler as soon as its own part has ended."""
         ...
 
+    def is_slow(self, uid: str) -> bool:
+        """Whether the scaler's metric came too late at its last tick."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Last:
@@ -49,12 +54,14 @@ class Scheduler:
         *,
         registry: Registry,
         cycle: Ticks,
+        default_address: str = "",
         on_gone: Callable[[str], None],
         on_lag: Callable[[timedelta], None],
         clock: Callable[[], datetime],
     ) -> None:
         self._registry = registry
         self._cycle = cycle
+        self._default_address = default_address
         self._on_gone = on_gone
         self._on_lag = on_lag
         self._clock = clock
@@ -75,12 +82,17 @@ class Scheduler:
         now = self._clock()
         self.alive = now
         self._forget()
-        batches: dict[str | None, list[Scaler]] = defaultdict(list)
+        batches: dict[tuple[str, bool], list[Scaler]] = defaultdict(list)
         for scaler in self._registry.all():
             if self._is_due(now, scaler):
-                batches[_address(scaler)].append(scaler)
+                batches[self._batch(scaler)].append(scaler)
         for batch in batches.values():
             self._start(now, batch)
+
+    def _batch(self, scaler: Scaler) -> tuple[str, bool]:
+        """Scalers with the same answer tick together."""
+        address = None if isinstance(scaler.spec, SpecError) else scaler.spec.metric.address
+        return address or self._default_address, self._cycle.is_slow(scaler.uid)
 
     def _is_due(self, now: datetime, scaler: Scaler) -> bool:
         """A new one, a changed one, and one that has not ticked since the last multiple of its interval.
@@ -129,7 +141,3 @@ class Scheduler:
 
 def _interval(scaler: Scaler) -> timedelta:
     return scaler.spec.interval if isinstance(scaler.spec, ScalerSpec) else IDLE_INTERVAL
-
-
-def _address(scaler: Scaler) -> str | None:
-    return None if isinstance(scaler.spec, SpecError) else scaler.spec.metric.address

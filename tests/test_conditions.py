@@ -94,7 +94,7 @@ def test_no_forecast_and_no_problem_is_no_forecast() -> None:
 
 @pytest.mark.parametrize(("loss", "reason"), [(1.2, "Forecasting"), (1.3, "LosingToNaive")])  # weight 0.6, 0.4
 def test_a_forecast_loses_to_the_naive_below_half_its_weight(loss: float, reason: str) -> None:
-    memory = replace(FRESH, track=TrackRecord(settled=1e12, loss=loss, loss_persistence=1, loss_seasonal=1))
+    memory = replace(FRESH, track=TrackRecord(settled=1e6, loss=loss * 1e12, loss_persistence=1e12, loss_seasonal=1e12))
     assert _reason(_outcome(memory=memory), ConditionType.FORECASTING) == reason
 
 

@@ -199,6 +199,28 @@ async def test_a_restart_with_the_same_model_keeps_its_record() -> None:
     assert outcomes["web"].memory.track == track
 
 
+async def test_a_record_of_nobody_knows_which_model_is_dropped() -> None:
+    world = World()
+    world.add("web", status={"memory": Memory(track=TrackRecord(settled=9.0)).to_json(), "model": None})
+    outcomes = await world.tick()
+    assert outcomes["web"].memory.track.settled == 0.0
+
+
+@pytest.mark.parametrize(("reason", "is_slow"), [("MetricTimeout", True), ("MetricEmpty", False)])
+async def test_slow_is_whose_metric_came_too_late(world: World, reason: str, is_slow: bool) -> None:
+    world.source.answer = MetricError(reason, "no answer")
+    await world.tick()
+    assert world.cycle.is_slow("uid-web") is is_slow
+
+
+async def test_slow_is_no_longer_whose_metric_came_in_time(world: World) -> None:
+    in_time, world.source.answer = world.source.answer, MetricError("MetricTimeout", "no answer")
+    await world.tick()
+    world.source.answer = in_time
+    await world.tick(NOW + seconds(15))
+    assert not world.cycle.is_slow("uid-web")
+
+
 @pytest.mark.parametrize(
     ("mode", "calls"),
     [("Observe", ["card", "observe", "forecast", "read", "report"]), ("Paused", ["report"])],

@@ -23,6 +23,9 @@ class Clock:
         return self.now
 
 
+DEFAULT_ADDRESS = "http://default:9090"
+
+
 @dataclass
 class Ticks:
     """Batches as (time, names); one whose names meet `hanging` waits until `release`, but for those in `quick`."""
@@ -31,7 +34,11 @@ class Ticks:
     hanging: set[str] = field(default_factory=set)
     quick: set[str] = field(default_factory=set)
     release: asyncio.Event = field(default_factory=asyncio.Event)
+    slow: set[str] = field(default_factory=set)
     error: Exception | None = None
+
+    def is_slow(self, uid: str) -> bool:
+        return uid in self.slow
 
     async def tick(self, now: datetime, scalers: Sequence[Scaler], done: Callable[[Scaler], None]) -> None:
         names = [scaler.name for scaler in scalers]
@@ -57,6 +64,7 @@ class World:
         self.scheduler = Scheduler(
             registry=self.registry,
             cycle=self.ticks,
+            default_address=DEFAULT_ADDRESS,
             on_gone=self.gone.append,
             on_lag=lambda lag: self.lags.append(lag.total_seconds()),
             clock=self.clock,
@@ -142,6 +150,21 @@ async def test_scalers_of_one_address_make_one_batch(world: World) -> None:
 async def test_another_address_makes_another_batch(world: World) -> None:
     world.add("api", spec={"metric": {"prometheus": {"address": "http://other:9090"}}})
     world.add("web")
+    await world.at(0)
+    assert sorted(names for _, names in world.ticks.batches) == [["api"], ["web"]]
+
+
+async def test_the_default_address_and_its_name_make_one_batch(world: World) -> None:
+    world.add("api", spec={"metric": {"prometheus": {"address": DEFAULT_ADDRESS}}})
+    world.add("web", spec={"metric": {"prometheus": {"address": None}}})
+    await world.at(0)
+    assert [names for _, names in world.ticks.batches] == [["api", "web"]]
+
+
+async def test_a_slow_query_makes_a_batch_of_its_own(world: World) -> None:
+    world.add("api")
+    world.add("web")
+    world.ticks.slow = {"uid-api"}
     await world.at(0)
     assert sorted(names for _, names in world.ticks.batches) == [["api"], ["web"]]
 

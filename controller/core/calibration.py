@@ -39,22 +39,22 @@ def corrected(record: TrackRecord, upper: float) -> float:
     return upper * (1.0 + record.correction)
 
 
-def trust(record: TrackRecord) -> float:
+def trust(record: TrackRecord, spare: float) -> float:
     """The forecast's weight: 1 while it is at least as good as the better naive, falling linearly to 0.
 
-    Few losses say little: their ratio is drawn towards 1, the less the more forecasts were scored.
+    `spare`: the pinball loss of one replica too many, metric's unit, > 0; losses far below it are no losses. Few losses
+    say little: their ratio is drawn towards 1, the less the more forecasts were scored.
     """
     known = record.settled / (record.settled + PRIOR)
-    ratio = 1.0 + known * (_relative_loss(record) - 1.0)
+    ratio = 1.0 + known * (_relative_loss(record, spare) - 1.0)
     return min(1.0, max(0.0, (NO_TRUST - ratio) / (NO_TRUST - FULL_TRUST)))
 
 
-def _relative_loss(record: TrackRecord) -> float:
-    """The loss in units of the better naive's, at most WORST: beside a perfect naive every forecast is that bad."""
+def _relative_loss(record: TrackRecord, spare: float) -> float:
+    """The loss in units of the better naive's, at most WORST."""
     naive = min(record.loss_persistence, record.loss_seasonal)
-    if record.loss <= naive:
-        return record.loss / naive if naive > 0.0 else 1.0
-    return min(WORST, record.loss / naive) if naive > 0.0 else WORST
+    unnoticed = record.settled * spare
+    return min(WORST, (record.loss + unnoticed) / (naive + unnoticed)) if naive + unnoticed > 0.0 else 1.0
 
 
 def coverage(record: TrackRecord) -> float | None:

@@ -47,7 +47,7 @@ def assess(
     """The load to be ready for until the next decision's replicas are up: max(seen, trusted part of the forecast)."""
     seen = _usable(now, latest, policy)
     peak = _peak(now, forecast, policy, record)
-    weight = trust(record)
+    weight = trust(record, spare=(1.0 - policy.quantile) * policy.target_per_replica)
     if seen is None:
         return Demand(value=None, source=DemandSource.MISSING, seen=None, forecast=peak, weight=weight)
     value = seen if peak is None else seen + weight * max(0.0, peak - seen)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
@@ -84,14 +84,22 @@ class _Answers:
 class PrometheusSource:
     """A `Source` for Prometheus, Thanos, Mimir and what else speaks their HTTP API.
 
-    `address`: the server of those scalers that name none. Close it when done.
+    `address`: the server of those scalers that name none. `on_query` hears of every query how many seconds it took.
+    Close it when done.
     """
 
-    def __init__(self, *, address: str, secrets: Secrets, limits: SourceLimits = DEFAULT_LIMITS) -> None:
+    def __init__(
+        self,
+        *,
+        address: str,
+        secrets: Secrets,
+        limits: SourceLimits = DEFAULT_LIMITS,
+        on_query: Callable[[float], None] = lambda _: None,
+    ) -> None:
         self._address = address
         self._credentials = CredentialStore(secrets)
         self._limits = limits
-        self._api = PrometheusApi(limits.query)
+        self._api = PrometheusApi(limits.query, on_query)
         self._pasts: dict[_Line, _Past] = {}
         self._in_use: Counter[_Line] = Counter()
 

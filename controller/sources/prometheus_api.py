@@ -17,10 +17,11 @@ import json
 import math
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
+from time import perf_counter
 from typing import Any, NoReturn
 from urllib.parse import urlencode, urlsplit
 from urllib.request import getproxies
@@ -67,8 +68,10 @@ class Limits:
 class PrometheusApi:
     """A client for any number of servers. Every query raises MetricError."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, on_query: Callable[[float], None] = lambda _: None) -> None:
+        """`on_query` hears of every query how many seconds it took, whether it was answered or not."""
         self._limits = limits
+        self._on_query = on_query
         self._session: aiohttp.ClientSession | None = None
         self._slots: defaultdict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(limits.connections))
 
@@ -142,6 +145,7 @@ class PrometheusApi:
 
     async def _post(self, endpoint: Endpoint, url: str, form: Mapping[str, str]) -> tuple[int, bytes]:
         where = f"Prometheus at {endpoint.address}"
+        began = perf_counter()
         try:
             async with asyncio.timeout(self._limits.query_seconds):
                 return await self._post_again(endpoint, url, form)
@@ -154,6 +158,8 @@ class PrometheusApi:
         except (aiohttp.ClientError, OSError, UnicodeError) as error:  # UnicodeError: no host can have such a name
             message = f"{where} cannot be reached: {error}; check the address and the network policy"
             raise MetricError(MetricReason.UNREACHABLE, message) from error
+        finally:
+            self._on_query(perf_counter() - began)
 
     async def _post_again(self, endpoint: Endpoint, url: str, form: Mapping[str, str]) -> tuple[int, bytes]:
         """Once more when a kept connection turns out to be closed: a query changes nothing, so that is safe."""

@@ -141,8 +141,8 @@ def _owned(world: World) -> None:
 
 def _lose(world: World) -> None:
     """A record that lost by twice the naive loss, as it is after a restart; the forecast asks for 20 replicas."""
-    record = TrackRecord(settled=1e12, loss=2.0, loss_persistence=1.0, loss_seasonal=1.0)
-    status = {"memory": Memory(track=record).to_json()}
+    record = TrackRecord(settled=1e6, loss=2e12, loss_persistence=1e12, loss_seasonal=1e12)
+    status = {"memory": Memory(track=record).to_json(), "model": {"digest": world.models.digest}}
     world.registry.discard("uid-web")
     world.registry.put(body("web", spec=WEB, status=status))
     world.cycle.forget("uid-web")

@@ -19,6 +19,8 @@ UNTRIED = TrackRecord()
 LEVEL = 0.9
 DAY = 288  # steps
 
+NONE = 1e-9  # a spare replica that costs next to nothing
+
 
 def _lived(loads: list[float], upper: Callable[[int], float], record: TrackRecord = UNTRIED) -> list[TrackRecord]:
     """The record after each step, when step t is forecast one step ahead as `upper(t)`."""
@@ -47,36 +49,45 @@ def test_pinball_of_calling_100_the_quantile_nine_tenths(actual: float, loss: fl
     [(0.0, 1.0), (1.0, 1.0), (1.1, 0.8), (1.25, 0.5), (1.4, 0.2), (1.5, 0.0), (99.0, 0.0)],
 )
 def test_trust_falls_linearly_from_one_to_one_and_a_half_times_the_naive_loss(loss: float, expected: float) -> None:
-    record = TrackRecord(settled=1e12, loss=loss, loss_persistence=1.0, loss_seasonal=3.0)
-    assert trust(record) == pytest.approx(expected, abs=1e-9)
+    record = TrackRecord(settled=1e6, loss=loss * 1e6, loss_persistence=1e6, loss_seasonal=3e6)
+    assert trust(record, spare=NONE) == pytest.approx(expected, abs=1e-3)
 
 
 # twice the naive loss: 1 + n / (n + 24) x (2 - 1), and the weight is (1.5 - that) / 0.5
 @pytest.mark.parametrize(("settled", "expected"), [(0, 1.0), (1, 0.92), (6, 0.6), (24, 0.0)])
 def test_trust_is_lost_the_faster_the_more_is_settled(settled: float, expected: float) -> None:
-    assert trust(TrackRecord(settled=settled, loss=2, loss_persistence=1, loss_seasonal=1)) == pytest.approx(expected)
+    record = TrackRecord(settled=settled, loss=2 * settled, loss_persistence=settled, loss_seasonal=settled)
+    assert trust(record, spare=NONE) == pytest.approx(expected, abs=1e-6)
 
 
 # no forecast counts for worse than four times the naive: 1 + 1 / 25 x 3 = 1.12
 @pytest.mark.parametrize(("settled", "loss", "expected"), [(10, 0.0, 1.0), (1, 0.1, 0.76), (10, 0.1, 0.0)])
 def test_trust_beside_a_perfect_naive(settled: float, loss: float, expected: float) -> None:
-    assert trust(TrackRecord(settled=settled, loss=loss)) == pytest.approx(expected)
+    assert trust(TrackRecord(settled=settled, loss=loss), spare=NONE) == pytest.approx(expected)
+
+
+# (loss + spare) / (0 + spare) for each forecast: a tenth of a spare replica is 1.1, one whole is 2, and so no trust
+@pytest.mark.parametrize(("loss", "expected"), [(0.1, 0.8), (1.0, 0.0)])
+def test_trust_forgives_what_is_less_than_a_spare_replica(loss: float, expected: float) -> None:
+    record = TrackRecord(settled=1e6, loss=loss * 1e6)
+    assert trust(record, spare=1.0) == pytest.approx(expected, abs=1e-3)
 
 
 @given(loss=st.floats(0, 1e6), naive=st.floats(1e-3, 1e6))
 def test_trust_is_a_share(loss: float, naive: float) -> None:
-    assert 0.0 <= trust(TrackRecord(settled=10, loss=loss, loss_persistence=naive, loss_seasonal=naive)) <= 1.0
+    record = TrackRecord(settled=10, loss=loss, loss_persistence=naive, loss_seasonal=naive)
+    assert 0.0 <= trust(record, spare=1.0) <= 1.0
 
 
 def test_trust_is_lost_by_a_bad_forecast_and_won_back_by_a_good_one() -> None:
     loads = _noise(3 * DAY)
     records = _lived(loads, lambda t: 300.0 if t < DAY else 113.0)  # the 0.9 quantile of N(100, 10) is 112.8
-    assert (trust(records[DAY - 1]), trust(records[-1])) == (0.0, 1.0)
+    assert (trust(records[DAY - 1], spare=NONE), trust(records[-1], spare=NONE)) == (0.0, 1.0)
 
 
 def test_trust_moves_in_small_steps() -> None:
     records = _lived(_noise(3 * DAY), lambda t: 130.0 if t < DAY else 113.0)
-    weights = np.array([trust(record) for record in records[30:]])
+    weights = np.array([trust(record, spare=NONE) for record in records[30:]])
     assert np.abs(np.diff(weights)).max() < 0.35
 
 

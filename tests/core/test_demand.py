@@ -83,8 +83,8 @@ def test_a_forecast_that_has_run_out_says_nothing() -> None:
     [(1.0, 90.0), (1.25, 70.0), (1.5, 50.0), (9.0, 50.0)],  # 50 + weight x (90 - 50), weight 1, 0.5, 0, 0
 )
 def test_the_forecast_fades_with_its_loss_against_the_naive(loss: float, value: float) -> None:
-    losing = TrackRecord(settled=1e12, loss=loss, loss_persistence=1.0, loss_seasonal=2.0)
-    assert assess(NOW, _sample(50.0), forecast(90), policy(), losing).value == pytest.approx(value)
+    losing = TrackRecord(settled=1e6, loss=loss * 1e12, loss_persistence=1e12, loss_seasonal=2e12)
+    assert assess(NOW, _sample(50.0), forecast(90), policy(), losing).value == pytest.approx(value, abs=0.1)
 
 
 @given(seen=LOADS, upper=LOADS, loss=LOADS, naive=LOADS, correction=st.floats(-0.5, 1.0))

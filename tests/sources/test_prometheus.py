@@ -229,6 +229,15 @@ async def test_a_tick_ends_at_its_deadline(address: str, prometheus: FakePrometh
     assert error.reason == MetricReason.TIMEOUT
 
 
+async def test_every_query_is_timed(address: str, prometheus: FakePrometheus) -> None:
+    prometheus.series["load()"] = [minutes]
+    took: list[float] = []
+    source = PrometheusSource(address=address, secrets=FakeSecrets(), on_query=took.append)
+    await source.observe([request()], NOW)
+    await source.close()
+    assert len(took) == len(prometheus.asked)
+
+
 async def test_a_slow_server_holds_up_no_other(address: str, prometheus: FakePrometheus) -> None:
     prometheus.series["load()"] = [minutes]
     slow = FakePrometheus(hold=asyncio.Event())

@@ -18,6 +18,7 @@ REPOSITORY = Path(__file__).parent.parent
 NASA_FILE = Path("nasa") / "requests-1min.csv"
 MINUTE = timedelta(minutes=1)
 DAY = timedelta(days=1)
+AS_RECORDED = 60.0  # requests a minute: about what NASA's server had on a working day
 
 
 class TraceMissing(Exception):  # noqa: N818 - it is no error that a machine has no copy of a public data set
@@ -74,7 +75,7 @@ def recorded_or_made(environment: Mapping[str, str] = os.environ) -> tuple[Trace
         trace = nasa(environment)
     except TraceMissing as missing:
         start = datetime.fromisoformat("2026-01-05T00:00:00+00:00")
-        return synthetic(start=start, days=35), f"generated traffic, not a recording: {missing}"
+        return synthetic(start=start, days=35, per_minute=AS_RECORDED), f"generated traffic, not a recording: {missing}"
     return trace, "recorded traffic: NASA-HTTP 1995, the Kennedy Space Center's web server"
 
 

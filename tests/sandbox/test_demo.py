@@ -13,7 +13,7 @@ from controller.spec import parse
 from sandbox.demo import outcome, scene
 from sandbox.demo.recording import GRID, Recording, Sample, record, write_csv
 from sandbox.replay import Replay
-from sandbox.traffic import Trace, synthetic
+from sandbox.traffic import Trace, recorded_or_made, synthetic
 from training.simulate import Capacity
 
 START = datetime(2026, 1, 28, 5, 25, tzinfo=UTC)
@@ -111,3 +111,13 @@ def test_the_recording_has_a_line_for_each_step(tmp_path: Path) -> None:
     write_csv(rising(ready=12), tmp_path / "demo.csv")
     lines = (tmp_path / "demo.csv").read_text().splitlines()
     assert (len(lines), lines[1]) == (STEPS + 1, "2026-01-28T05:25:15+00:00,20,20,nan,nan,12,12")
+
+
+@pytest.mark.parametrize("has_data", [True, False])
+def test_the_morning_fits_between_the_bounds(has_data: bool, tmp_path: Path) -> None:
+    trace, _ = recorded_or_made({} if has_data else {"PREDICTIVE_SCALER_DATA": str(tmp_path)})
+    replay = scene.replay_of(trace, WALL)
+    played = replay.trace.between(replay.moment, replay.moment + scene.PLAYED).counts  # a minute passes in a second
+    wanted = np.convolve(played, np.full(5, 0.2), mode="valid") / scene.TARGET_PER_REPLICA
+    spec = scene.scaler("http://127.0.0.1:9090")["spec"]
+    assert spec["minReplicas"] <= wanted.min() <= wanted.max() <= spec["maxReplicas"]

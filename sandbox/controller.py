@@ -8,6 +8,7 @@ import shutil
 import sys
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
@@ -28,17 +29,21 @@ STOP_SECONDS = 20.0
 ANSWER_SECONDS = 5.0
 
 
-def install(sandbox: Sandbox) -> Path:
-    """Apply the CRD and the chart's RBAC with kubectl; a kubeconfig that acts as the chart's ServiceAccount."""
+def install(sandbox: Sandbox, *, namespace: str = NAMESPACE, watched: Sequence[str] = ()) -> Path:
+    """Apply the CRD and the chart's RBAC with kubectl; a kubeconfig that acts as the chart's ServiceAccount.
+
+    `namespace`: a new one, of the account. `watched`: the only namespaces that it may serve; none means all.
+    """
     sandbox.kubectl("apply", "-f", str(CHART / "crds"))
     await_kind(sandbox, CRD)
-    sandbox.kubectl("create", "namespace", NAMESPACE)
-    sandbox.await_namespace(NAMESPACE)
-    templates = ("serviceaccount", "rbac")
-    shown = [argument for name in templates for argument in ("--show-only", f"templates/{name}.yaml")]
-    rendered = sandbox.helm("template", ACCOUNT, str(CHART), "--namespace", NAMESPACE, *shown)
-    sandbox.kubectl("apply", "--namespace", NAMESPACE, "-f", "-", stdin=rendered)
-    return sandbox.service_account_kubeconfig(NAMESPACE, ACCOUNT)
+    sandbox.kubectl("create", "namespace", namespace)
+    sandbox.await_namespace(namespace)
+    options = ["--namespace", namespace, "--set-json", f"watchNamespaces={json.dumps(list(watched))}"]
+    for name in ("serviceaccount", "rbac"):
+        options += ["--show-only", f"templates/{name}.yaml"]
+    rendered = sandbox.helm("template", ACCOUNT, str(CHART), *options)
+    sandbox.kubectl("apply", "-f", "-", stdin=rendered)
+    return sandbox.service_account_kubeconfig(namespace, ACCOUNT)
 
 
 def await_kind(sandbox: Sandbox, crd: str) -> None:
@@ -56,14 +61,16 @@ class Controller:
     """A controller in a process of its own, which ends with us.
 
     `models`: a directory that comes before that of the shipped ones. `log`: its file, begun anew with every start.
+    `watched`: the only namespaces that it serves; none means all.
     `start()` after `stop()` or `kill()` runs another one, as a Deployment would. All that fails raises ProcessError.
     """
 
-    def __init__(self, *, kubeconfig: Path, models: Path, log: Path) -> None:
+    def __init__(self, *, kubeconfig: Path, models: Path, log: Path, watched: Sequence[str] = ()) -> None:
         self.log = log
         self.address = ""
         self._kubeconfig = kubeconfig
         self._models = models
+        self._watched = watched
         self._process: Process | None = None
 
     def __enter__(self) -> Self:
@@ -119,6 +126,7 @@ class Controller:
             "KUBECONFIG": str(self._kubeconfig),
             f"{SETTINGS}HTTP_ADDRESS": f"127.0.0.1:{port}",
             f"{SETTINGS}MODELS_DIRS": f"{self._models}:{REPOSITORY / 'models'}",
+            f"{SETTINGS}NAMESPACES": ",".join(self._watched),
         }
         given = [f"{name}={value}" for name, value in own.items()]
         argv = (shutil.which("env") or "/usr/bin/env", *foreign, *given, sys.executable, "-m", "controller")

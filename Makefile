@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 COMPILE := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
-  --no-emit-index-url --quiet --custom-compile-command "make lock"
+  --no-emit-index-url --fork-strategy fewest --quiet --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
 .PHONY: help setup toolchain demo test check e2e bench manifests models lock clean

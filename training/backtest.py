@@ -16,13 +16,12 @@ from numpy.typing import NDArray
 
 from controller.core.series import Series
 from controller.forecaster import FloatArray, Model
+from training.measures import Floats, middle, pinball
 from training.windows import Window, futures, histories, origins
 
-Floats = NDArray[np.float64]
 Progress = Callable[[int, int], None]  # origins done, origins in all
 
 _ORIGINS = 256  # how many origins are answered at once; bounds the memory, not the result
-_MEDIAN = 0.5
 _FEWEST_SEASONS = 3
 
 
@@ -172,13 +171,12 @@ class _Tally:
         quantiles = np.where(known[..., None], answer, 0.0).astype(np.float64)
         came = np.where(known, actual, 0.0)
         error = came - middle(quantiles, self.levels)
-        over = came[..., None] - quantiles
         self.count += known.sum(axis=0)
         self.load += np.abs(came).sum(axis=0)
         self.absolute += np.abs(error).sum(axis=0)
         self.squared += np.square(error).sum(axis=0)
-        self.pinball += np.maximum(self.levels * over, (self.levels - 1) * over).sum(axis=0)
-        self.below += ((over <= 0) & known[..., None]).sum(axis=0)
+        self.pinball += pinball(quantiles, self.levels, came).sum(axis=0)
+        self.below += ((came[..., None] <= quantiles) & known[..., None]).sum(axis=0)
 
     def score(self, levels: tuple[float, ...], scale: float) -> Score:
         """`scale`: what MASE divides by."""
@@ -195,17 +193,6 @@ class _Tally:
             pinball=self.pinball / self.count[:, None],
             coverage=self.below / self.count[:, None],
         )
-
-
-def middle(quantiles: Floats, levels: Floats) -> Floats:
-    """The median, linear between the two levels around it; [...] of [..., levels]."""
-    right = int(np.clip(np.searchsorted(levels, _MEDIAN), 1, len(levels) - 1)) if len(levels) > 1 else 0
-    left = max(0, right - 1)
-    if right == left:
-        return quantiles[..., 0]
-    weight = np.clip((_MEDIAN - levels[left]) / (levels[right] - levels[left]), 0.0, 1.0)
-    mixed: Floats = (1 - weight) * quantiles[..., left] + weight * quantiles[..., right]
-    return mixed
 
 
 def _ratio(part: Floats, whole: Floats) -> Floats:

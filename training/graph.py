@@ -53,6 +53,28 @@ class Graph:
         """A constant int64, as shapes, axes and indices need."""
         return self.constant(value, np.int64)
 
+    def embed(self, other: Graph, value: str, *, history: str | None = None) -> str:
+        """All operators of `other` once more, on the value `history` of this graph instead of the input.
+
+        The name that `value` of `other` has here.
+        """
+        prefix = f"part_{len(self._nodes)}_"
+        names = {other.history: history or self.history, other.origin: self.origin}
+        for key, tensor in other._constants.items():  # of the same class
+            names[tensor.name] = f"{prefix}{tensor.name}"
+            copy = self._constants[f"{prefix}{key}"] = onnx.TensorProto()
+            copy.CopyFrom(tensor)
+            copy.name = names[tensor.name]
+        for node in other._nodes:  # as above
+            names.update({name: f"{prefix}{name}" for name in node.output})
+            copied = onnx.NodeProto()
+            copied.CopyFrom(node)
+            copied.name = f"{prefix}{node.name}"
+            copied.input[:] = [names[name] if name else name for name in node.input]
+            copied.output[:] = [names[name] for name in node.output]
+            self._nodes.append(copied)
+        return names[value]
+
     def to_bytes(self, output: str, name: str, sizes: Sequence[int | str], metadata: Mapping[str, str]) -> bytes:
         """The ONNX file whose only output is the value `output`, float32, called `name`, of the shape `sizes`."""
         nodes = [*self._nodes, helper.make_node("Identity", [output], [name])]

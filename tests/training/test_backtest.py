@@ -9,7 +9,8 @@ import pytest
 
 from controller.core.series import Series
 from tests.training.small import DAY, END, HOUR, WINDOW, model, series_of, trace
-from training.backtest import BacktestError, Report, backtest, hold_out, middle
+from training.backtest import BacktestError, Report, backtest, hold_out
+from training.measures import middle
 from training.windows import histories, origins
 
 _SINCE = trace().end - 3 * DAY

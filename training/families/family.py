@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import tzinfo
 from typing import Protocol
@@ -10,6 +11,8 @@ from controller.core.series import Series
 from controller.forecaster import FloatArray, IntArray
 from training.graph import Graph
 from training.windows import Window
+
+Progress = Callable[[int, int], None]  # parts of the fit done, parts in all
 
 # Shared by all families, so that their pinball losses compare: both tails and what lies between, the upper tail finer
 # because it is what a scaler has to be ready for.

@@ -6,7 +6,7 @@ are that distance times the quantiles of past errors, which were made on a span 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import tzinfo
@@ -18,13 +18,12 @@ from numpy.typing import NDArray
 
 from controller.core.series import Series
 from controller.forecaster import FloatArray, IntArray, Session
-from training.families.family import LEVELS, Examples, FitError, Fitted
+from training.families.family import LEVELS, Examples, FitError, Fitted, Progress
 from training.features import Features, add_features, columns, keys
 from training.graph import Graph
 from training.windows import Window, futures, histories, origins
 
 Floats = NDArray[np.float64]
-Progress = Callable[[int, int], None]  # key steps done, key steps in all
 
 _CENTRE_TREES = 100
 _SPREAD_TREES = 25

@@ -1,0 +1,126 @@
+"""What can be given on the command line, and how is it written? The options that several commands share."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable
+from dataclasses import MISSING, asdict, dataclass, fields
+from datetime import UTC, datetime, timedelta, tzinfo
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, Any, get_type_hints
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import typer
+
+from training import datasets
+from training.datasets import Aggregate, Dataset
+from training.windows import Window
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+_DURATION = re.compile(r"(?:\d+[smhdw])+")
+
+
+def duration(text: str) -> timedelta:
+    """'90s', '5m', '6h', '1d', '2w' or several of them in a row."""
+    if not _DURATION.fullmatch(text) or not any(digit in text for digit in "123456789"):
+        raise typer.BadParameter(f"{text!r} is not a duration such as 5m, 6h or 1d")
+    return timedelta(seconds=sum(int(count) * _UNITS[unit] for count, unit in re.findall(r"(\d+)(\w)", text)))
+
+
+def zone(text: str) -> tzinfo:
+    """A name of the time zone database."""
+    try:
+        return ZoneInfo(text)
+    except (ZoneInfoNotFoundError, ValueError) as error:
+        raise typer.BadParameter(f"{text!r} is not a time zone such as UTC or Europe/Berlin") from error
+
+
+def moment(text: str) -> datetime:
+    """ISO 8601; with a zone, or else UTC."""
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{text!r} is not a time such as 2026-01-31T12:00:00+01:00") from error
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+def aggregate(text: str) -> Aggregate:
+    """Sum or mean."""
+    if text == "sum":
+        return "sum"
+    if text == "mean":
+        return "mean"
+    raise typer.BadParameter(f"{text!r} is neither sum nor mean")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """Which data a command works on; every field is an option of it."""
+
+    data: Annotated[str, typer.Option(help="A CSV file, prometheus://HOST:PORT, or generated:SEED.")]
+    query: Annotated[str | None, typer.Option(help="PromQL for the load, one series.")] = None
+    column: Annotated[str | None, typer.Option(help="The column that holds the load.")] = None
+    aggregate: Annotated[
+        Aggregate | None, typer.Option(parser=aggregate, metavar="sum|mean", help="How values make a step.")
+    ] = None
+    zone: Annotated[
+        tzinfo | None,
+        typer.Option("--time-zone", parser=zone, metavar="ZONE", help="Whose wall clock the load follows."),
+    ] = None
+    start: Annotated[
+        datetime | None, typer.Option(parser=moment, metavar="TIME", help="Time of the first row, without timestamps.")
+    ] = None
+    every: Annotated[
+        timedelta | None, typer.Option(parser=duration, metavar="DURATION", help="Time between its rows.")
+    ] = None
+    since: Annotated[
+        datetime | None, typer.Option("--from", parser=moment, metavar="TIME", help="Ignore what is earlier.")
+    ] = None
+    until: Annotated[datetime | None, typer.Option(parser=moment, metavar="TIME", help="Ignore what is later.")] = None
+
+    def request(self, window: Window) -> datasets.Request:
+        """What to read, in steps of the window."""
+        now = datetime.now(UTC)  # noqa: TID251  # "the newest data" is the only question that needs the clock
+        return datasets.Request(step=window.step, season=window.season, now=now, **asdict(self))
+
+    def load(self, window: Window) -> Dataset:
+        """Read it. Raises DataError."""
+        return datasets.load(self.request(window))
+
+
+def takes_source(command: Callable[..., None]) -> Callable[..., None]:
+    """Makes a command of a function whose first parameter is a Source: its fields become options."""
+    own = list(inspect.signature(command, eval_str=True).parameters.values())[1:]
+    hints = get_type_hints(Source, include_extras=True)
+    shared = [
+        inspect.Parameter(
+            each.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=inspect.Parameter.empty if each.default is MISSING else each.default,
+            annotation=hints[each.name],
+        )
+        for each in fields(Source)
+    ]
+    every = [*shared, *(each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in own)]
+
+    @wraps(command)
+    def run(**given: Any) -> None:  # noqa: ANN401  # typer has converted them
+        source = Source(**{each.name: given.pop(each.name) for each in shared})
+        command(source, **given)
+
+    run.__signature__ = inspect.Signature(every)  # type: ignore[attr-defined]  # what typer reads
+    run.__annotations__ = {each.name: each.annotation for each in every}
+    del run.__wrapped__  # else the signature of `command` counts
+    return run
+
+
+Step = Annotated[timedelta, typer.Option(parser=duration, metavar="DURATION", help="Time that one value covers.")]
+Season = Annotated[timedelta, typer.Option(parser=duration, metavar="DURATION", help="Time after which load repeats.")]
+Horizon = Annotated[timedelta, typer.Option(parser=duration, metavar="DURATION", help="How far ahead.")]
+TestFrom = Annotated[
+    datetime | None,
+    typer.Option(parser=moment, metavar="TIME", help="Where the test begins; by default the last 15 %, whole seasons."),
+]
+JsonOut = Annotated[Path | None, typer.Option("--json", help="Write all scores to this file as well.")]

@@ -1,0 +1,43 @@
+"""Which families are there? By the names that the command line and the cards use.
+
+A family is imported when it is first asked for: some need extras, and all of them together take seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from training.families.family import Family, FitError, Progress
+
+
+def _lightgbm(progress: Progress) -> Family:
+    from training.families.lightgbm import LightGBM  # noqa: PLC0415
+
+    return LightGBM(progress=progress)
+
+
+def _persistence(_progress: Progress) -> Family:
+    from training.families.seasonal import PERSISTENCE  # noqa: PLC0415
+
+    return PERSISTENCE
+
+
+def _seasonal_naive(_progress: Progress) -> Family:
+    from training.families.seasonal import SEASONAL_NAIVE  # noqa: PLC0415
+
+    return SEASONAL_NAIVE
+
+
+# In the order in which `auto` tries them: the quick ones first.
+FAMILIES: dict[str, Callable[[Progress], Family]] = {
+    "persistence": _persistence,
+    "seasonal-naive": _seasonal_naive,
+    "lightgbm": _lightgbm,
+}
+
+
+def family_of(name: str, progress: Progress = lambda _done, _all: None) -> Family:
+    """The family called `name`, which tells `progress` how far its fit is. Raises FitError."""
+    if name not in FAMILIES:
+        raise FitError(f"there is no family {name!r}; choose from {', '.join(FAMILIES)}")
+    return FAMILIES[name](progress)

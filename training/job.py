@@ -1,0 +1,93 @@
+"""How does a series become a model file? Fit on its past, judge on its last part, write what is worth it.
+
+The order of the steps and nothing else: each is in a file of its own.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from controller.core.series import Series
+from controller.forecaster import Model
+from training import export
+from training.backtest import Report, backtest, hold_out
+from training.datasets import Dataset
+from training.export import ExportError
+from training.families.family import Family, Fitted
+from training.families.seasonal import PERSISTENCE, SEASONAL_NAIVE
+from training.windows import Window
+
+Tell = Callable[[int, int], None]  # how much is done, of how much
+Show = Callable[[str], Tell]  # a piece of work gets a name; what tells how far it is
+
+_TEST_SHARE = 0.15  # of the series is kept for the test when nobody says where it begins
+_BASELINES = (PERSISTENCE, SEASONAL_NAIVE)
+
+
+def quiet(_title: str) -> Tell:
+    """Shows nothing."""
+    return lambda _done, _all: None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A fitted model and how it did on the test; not yet a file."""
+
+    fitted: Fitted
+    model: Model
+    report: Report
+
+    def write(self, out: Path, *, may_lose: bool = False) -> Model:
+        """Write the model file; the model as read back. Raises ExportError, also when it loses to naive and may not."""
+        if not may_lose:
+            export.refuse_losers(self.report, self.fitted.family)
+        return export.write(self.fitted, export.with_scores(self.model.card, self.report), out)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A series cut in two: what may be learned from, and from `since` (aware) on what it is tested on."""
+
+    dataset: Dataset
+    window: Window
+    since: datetime
+
+    @classmethod
+    def of(cls, dataset: Dataset, window: Window, since: datetime | None = None) -> Job:
+        """Cut at `since`, or else before the last whole seasons. Raises BacktestError."""
+        cut = since or hold_out(dataset.series, share=_TEST_SHARE, season=window.season)
+        return cls(dataset=dataset, window=window, since=cut)
+
+    @property
+    def past(self) -> Series:
+        """What may be learned from."""
+        return self.dataset.series.until(self.since)
+
+    def try_out(self, family: Family, *, name: str, unit: str = "load", show: Show = quiet) -> Candidate:
+        """Fit on the past and judge on the rest. Raises FitError, ExportError, BacktestError."""
+        fitted = family.fit(self.past, self.window, self.dataset.zone)
+        model = export.draft(fitted, self.past, self.window, name=name, unit=unit)
+        return Candidate(fitted=fitted, model=model, report=self.judge(model, show))
+
+    def judge(self, model: Model, show: Show = quiet) -> Report:
+        """Beside baselines whose bands come from the same past."""
+        baselines = {family.name: self._baseline(family) for family in _BASELINES}
+        return backtest(model, baselines, self.dataset.series, self.dataset.zone, self.since, show("testing"))
+
+    def _baseline(self, family: Family) -> Model:
+        fitted = family.fit(self.past, self.window, self.dataset.zone)
+        return export.draft(fitted, self.past, self.window, name=family.name, unit="load")
+
+
+def check_writable(out: Path) -> None:
+    """Before minutes are spent on what cannot be kept. Raises ExportError."""
+    if out.suffix != ".onnx":
+        raise ExportError(f"{out} must end in .onnx, or the controller will not find it")
+    if not out.parent.is_dir():
+        raise ExportError(f"there is no directory {out.parent}")
+    if not os.access(out.parent, os.W_OK):
+        raise ExportError(f"nothing can be written in {out.parent}")

@@ -5,8 +5,10 @@ The only file that knows the `onnx` package. Must not know what a graph computes
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 import onnx
@@ -29,51 +31,54 @@ class Graph:
     history: str = "history"
     origin: str = "origin"
     _nodes: list[onnx.NodeProto] = field(default_factory=list)
-    _constants: dict[str, onnx.TensorProto] = field(default_factory=dict)
+    _constants: list[onnx.TensorProto] = field(default_factory=list)
+    _known: dict[bytes, str] = field(default_factory=dict)  # what a node or constant holds, and its name
 
     def add(self, operator: str, *inputs: str, domain: str = "", **attributes: Attribute) -> str:
-        """One operator; the name of its first output."""
-        name = f"{operator.lower()}_{len(self._nodes)}"
-        node = helper.make_node(operator, inputs, [name], name, domain=domain)
+        """One operator; the name of its first output. The same one on the same values is computed once."""
+        node = helper.make_node(operator, inputs, [], domain=domain)
         node.attribute.extend(helper.make_attribute(key, value) for key, value in sorted(attributes.items()))
-        self._nodes.append(node)
-        return name
+        return self._kept_node(node)
 
     def constant(self, value: ArrayLike | NDArray[np.generic], dtype: type[np.generic] = np.float32) -> str:
         """A constant of the given type; equal ones are stored once."""
-        array = np.asarray(value, dtype)
-        tensor = numpy_helper.from_array(array)
-        key = f"{array.dtype}_{array.shape}_{tensor.raw_data.hex() if array.size < _SHARED else len(self._constants)}"
-        if key not in self._constants:
-            tensor.name = f"constant_{len(self._constants)}"
-            self._constants[key] = tensor
-        return self._constants[key].name
+        return self._kept_constant(numpy_helper.from_array(np.asarray(value, dtype)))
 
     def integers(self, value: ArrayLike) -> str:
         """A constant int64, as shapes, axes and indices need."""
         return self.constant(value, np.int64)
 
     def embed(self, other: Graph, value: str, *, history: str | None = None) -> str:
-        """All operators of `other` once more, on the value `history` of this graph instead of the input.
+        """All operators of `other` on the value `history` of this graph instead of the input.
 
-        The name that `value` of `other` has here.
+        The name that `value` of `other` has here. What this graph computes already is not computed again.
         """
-        prefix = f"part_{len(self._nodes)}_"
-        names = {other.history: history or self.history, other.origin: self.origin}
-        for key, tensor in other._constants.items():  # of the same class
-            names[tensor.name] = f"{prefix}{tensor.name}"
-            copy = self._constants[f"{prefix}{key}"] = onnx.TensorProto()
-            copy.CopyFrom(tensor)
-            copy.name = names[tensor.name]
+        names = {other.history: history or self.history, other.origin: self.origin, "": ""}
+        for tensor in other._constants:  # of the same class
+            names[tensor.name] = self._kept_constant(_unnamed(tensor))
         for node in other._nodes:  # as above
-            names.update({name: f"{prefix}{name}" for name in node.output})
-            copied = onnx.NodeProto()
-            copied.CopyFrom(node)
-            copied.name = f"{prefix}{node.name}"
-            copied.input[:] = [names[name] if name else name for name in node.input]
-            copied.output[:] = [names[name] for name in node.output]
-            self._nodes.append(copied)
+            copied = _unnamed(node)
+            copied.input[:] = [names[name] for name in node.input]
+            del copied.output[:]
+            names[node.output[0]] = self._kept_node(copied)
         return names[value]
+
+    def _kept_node(self, node: onnx.NodeProto) -> str:
+        """`node` has neither name nor outputs yet."""
+        key = _digest(node)
+        if key not in self._known:
+            node.name = self._known[key] = f"{node.op_type.lower()}_{len(self._nodes)}"
+            node.output[:] = [node.name]
+            self._nodes.append(node)
+        return self._known[key]
+
+    def _kept_constant(self, tensor: onnx.TensorProto) -> str:
+        """`tensor` has no name yet."""
+        key = _digest(tensor)
+        if key not in self._known:
+            tensor.name = self._known[key] = f"constant_{len(self._constants)}"
+            self._constants.append(tensor)
+        return self._known[key]
 
     def to_bytes(self, output: str, name: str, sizes: Sequence[int | str], metadata: Mapping[str, str]) -> bytes:
         """The ONNX file whose only output is the value `output`, float32, called `name`, of the shape `sizes`."""
@@ -86,7 +91,7 @@ class Graph:
                 helper.make_tensor_value_info(self.origin, TensorProto.INT64, ["batch"]),
             ],
             [helper.make_tensor_value_info(name, TensorProto.FLOAT, sizes)],
-            list(self._constants.values()),
+            self._constants,
         )
         imports = [helper.make_opsetid("", _OPSET), helper.make_opsetid("ai.onnx.ml", _ML_OPSET)]
         model = helper.make_model(graph, opset_imports=imports, ir_version=_IR_VERSION)
@@ -95,4 +100,15 @@ class Graph:
         return model.SerializeToString(deterministic=True)  # type: ignore[no-any-return]  # protobuf is not typed
 
 
-_SHARED = 64  # constants smaller than this are looked up by value
+Part = TypeVar("Part", onnx.NodeProto, onnx.TensorProto)
+
+
+def _unnamed(part: Part) -> Part:
+    copy = type(part)()
+    copy.CopyFrom(part)
+    copy.name = ""
+    return copy
+
+
+def _digest(part: onnx.NodeProto | onnx.TensorProto) -> bytes:
+    return hashlib.sha256(type(part).__name__.encode() + part.SerializeToString(deterministic=True)).digest()

@@ -60,10 +60,10 @@ def _fill_start(graph: Graph, values: str, window: Window) -> str:
     return graph.add("Where", graph.add("IsNaN", values), last_of_season, values)
 
 
-def season_ago(window: Window) -> list[int]:
-    """Where in the context each step of the horizon finds the fewest whole seasons before it, [horizon]."""
-    steps = range(1, window.horizon + 1)
-    return [window.context - 1 + step - -(-step // window.slots) * window.slots for step in steps]
+def season_ago(window: Window, seasons: int = 1) -> list[int]:
+    """Where in the context each step of the horizon finds the fewest times `seasons` before it, [horizon]."""
+    period = seasons * window.slots
+    return [window.context - 1 + step - -(-step // period) * period for step in range(1, window.horizon + 1)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

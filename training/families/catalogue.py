@@ -28,10 +28,17 @@ def _seasonal_naive(_progress: Progress) -> Family:
     return SEASONAL_NAIVE
 
 
+def _seasonal_naive_week(_progress: Progress) -> Family:
+    from training.families.seasonal import SEASONAL_NAIVE_WEEK  # noqa: PLC0415
+
+    return SEASONAL_NAIVE_WEEK
+
+
 # In the order in which `auto` tries them: the quick ones first.
 FAMILIES: dict[str, Callable[[Progress], Family]] = {
     "persistence": _persistence,
     "seasonal-naive": _seasonal_naive,
+    "seasonal-naive-week": _seasonal_naive_week,
     "lightgbm": _lightgbm,
 }
 

@@ -1,4 +1,4 @@
-"""What would one expect without learning anything? The last value, or the value one season ago.
+"""What would one expect without learning anything? The last value, or the value one season or a week ago.
 
 The default where nothing is trained, and what every trained model has to beat. Only the width of the band is learned.
 """
@@ -16,7 +16,7 @@ from controller.forecaster import FloatArray, IntArray, Session
 from training.families.family import LEVELS, Examples, FitError, Fitted
 from training.features import fill_gaps, season_ago
 from training.graph import Graph
-from training.windows import Window, futures, histories, origins
+from training.windows import DAYS_IN_WEEK, Window, futures, histories, origins
 
 _EXAMPLES = 64
 _MOST_ROWS = 20_000  # more origins are thinned out: neighbours tell almost the same
@@ -24,13 +24,15 @@ _MOST_ROWS = 20_000  # more origins are thinned out: neighbours tell almost the 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Naive:
-    """A Gather on the history. `is_seasonal`: one season ago; else the last value."""
+    """A Gather on the history. `seasons`: how many seasons ago it looks; 0 takes the last value."""
 
     name: str
-    is_seasonal: bool
+    seasons: int
 
     def fit(self, series: Series, window: Window, zone: tzinfo) -> Fitted:
         """The point forecast with the band that its own past errors give. Raises FitError."""
+        if self.seasons > window.seasons:
+            raise FitError(f"{self.name} looks back {self.seasons} seasons; the context holds {window.seasons}")
         past = _past(self, series, window, zone)
         band = _band(past.errors())
         graph = Graph(context=window.context)
@@ -51,14 +53,15 @@ class Naive:
         the whole history and the forecast.
         """
         filled = fill_gaps(graph, window)
-        places = season_ago(window) if self.is_seasonal else [window.context - 1] * window.horizon
+        places = season_ago(window, self.seasons) if self.seasons else [window.context - 1] * window.horizon
         point = graph.add("Gather", filled, graph.integers(places), axis=1)
         level = graph.add("ReduceMean", filled, graph.integers([1]), keepdims=1)
         return point, graph.add("Mul", graph.add("Add", point, level), graph.constant(0.5))
 
 
-PERSISTENCE = Naive(name="persistence", is_seasonal=False)
-SEASONAL_NAIVE = Naive(name="seasonal-naive", is_seasonal=True)
+PERSISTENCE = Naive(name="persistence", seasons=0)
+SEASONAL_NAIVE = Naive(name="seasonal-naive", seasons=1)
+SEASONAL_NAIVE_WEEK = Naive(name="seasonal-naive-week", seasons=DAYS_IN_WEEK)
 
 
 def _column(graph: Graph, value: str) -> str:
@@ -67,7 +70,7 @@ def _column(graph: Graph, value: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Past:
-    """What the point forecast would have said at steps after the first season, and what came; [n, horizon]."""
+    """What the point forecast would have said once it could look back so far, and what came; [n, horizon]."""
 
     history: FloatArray
     origin: IntArray
@@ -81,7 +84,9 @@ class _Past:
             errors = (self.came - self.point) / self.scale
         errors[~np.isfinite(errors)] = np.nan
         if not np.isfinite(errors).any(axis=0).all():
-            raise FitError("the series must hold load above zero for more than one season and one horizon")
+            raise FitError(
+                "the series must hold load above zero for longer than the seasons that are looked back and one horizon"
+            )
         return errors
 
     def examples(self, band: FloatArray) -> Examples:
@@ -99,7 +104,7 @@ def _past(family: Naive, series: Series, window: Window, zone: tzinfo) -> _Past:
     graph = Graph(context=window.context)
     both = graph.add("Concat", *(_column(graph, part) for part in family.point_and_scale(graph, window)), axis=-1)
     session = Session(graph.to_bytes(both, "both", ["batch", window.horizon, 2], {}))
-    kept = slice(window.slots, None, 1 + len(series) // _MOST_ROWS)
+    kept = slice(max(1, family.seasons) * window.slots, None, 1 + len(series) // _MOST_ROWS)
     history, origin = histories(series, window)[kept], origins(series, zone)[kept]
     found = session.run(history, origin)
     return _Past(

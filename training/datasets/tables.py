@@ -1,139 +1,33 @@
-"""Where does past load come from? Files, Prometheus, or a generated trace: all become one Series.
+"""What load does a table hold? Rows of times and values become a Series.
 
 Missing is not zero: a step with any missing part is NaN. Must not know what the series is used for.
 """
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from pathlib import Path
-from typing import Literal
-from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from controller.core.series import EPOCH, Series, floor_to_step
-from controller.ports import MetricError
-from controller.sources.prometheus import fetch_range
-from training.generated import generate
+from training.datasets.request import Aggregate, DataError, Dataset, Request
 
 Floats = NDArray[np.float64]
-Aggregate = Literal["sum", "mean"]
 
 _COUNTS = ("requests", "request_count")  # how many in a period: periods add up
 _LOADS = ("load", "value")  # how much at a time: periods average
 _TIMESTAMP = "timestamp"
 _SECOND = timedelta(seconds=1)
 _ZONED = re.compile(r"(?:Z|:\d\d(?:\.\d+)?[+-]\d\d(?::?\d\d)?)$", re.IGNORECASE)
-_SCHEMES = {"prometheus": "http", "prometheus+https": "https"}
-_GENERATED = "generated"
-_GENERATED_SEASONS = 28
-_DEFAULT_SEASONS = 28  # how far back Prometheus is asked when nobody says
 
 
-class DataError(ValueError):
-    """The data cannot be used; the message names the cure."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """What to read. `data`: a file, `prometheus://host:port`, `prometheus+https://host`, or `generated:SEED`.
-
-    `column`, `aggregate`, `zone`: None means to find out. `start`, `every`: the time of the first value and between
-    two values, for files without timestamps. `since`, `until`: what to keep of it; aware. `now`: aware.
-    """
-
-    data: str
-    step: timedelta
-    season: timedelta
-    now: datetime
-    query: str | None = None
-    column: str | None = None
-    aggregate: Aggregate | None = None
-    zone: tzinfo | None = None
-    start: datetime | None = None
-    every: timedelta | None = None
-    since: datetime | None = None
-    until: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Dataset:
-    """`zone`: whose wall clock the load follows. `about`: in words, what was read and how it was put together."""
-
-    series: Series
-    zone: tzinfo
-    about: str
-
-
-def load(request: Request) -> Dataset:
-    """Read the series, without missing steps at either end. Raises DataError."""
-    found = _reader(request)
-    series = _trimmed(_between(found.series, request.since, request.until))
-    recorded = series.values[np.isfinite(series.values)]
-    if len(recorded) > 1 and np.ptp(recorded) == 0:
-        raise DataError(f"every step holds {recorded[0]:g}; a constant series leaves nothing to forecast")
-    gaps = len(series) - len(recorded)
-    about = f"{found.about}; {series.start} to {series.end}, {len(series)} steps of {series.step}, {gaps} missing"
-    return replace(found, series=series, about=about)
-
-
-def _reader(request: Request) -> Dataset:
-    scheme = urlsplit(request.data).scheme
-    if scheme in _SCHEMES:
-        return _from_prometheus(request)
-    if scheme == _GENERATED:
-        return _from_generator(request)
-    return _from_file(request)
-
-
-def _between(series: Series, since: datetime | None, until: datetime | None) -> Series:
-    if until is not None:
-        series = series.until(until)
-    if since is not None:
-        series = series.tail(min(len(series), max(0, (series.end - since) // series.step)))
-    return series
-
-
-def _trimmed(series: Series) -> Series:
-    recorded = np.flatnonzero(np.isfinite(series.values))
-    if not len(recorded):
-        raise DataError("no step holds a whole value; check --from, --until and the query, or take a longer --step")
-    first, last = recorded[0], recorded[-1]
-    end = series.end - int(len(series) - 1 - last) * series.step
-    return Series(end=end, step=series.step, values=series.values[first : last + 1])
-
-
-def _from_generator(request: Request) -> Dataset:
-    seed = urlsplit(request.data).path
-    if not seed.isdecimal():
-        raise DataError(f"{request.data}: write a whole number as the seed, as in {_GENERATED}:1")
-    series = generate(int(seed), step=request.step, season=request.season, seasons=_GENERATED_SEASONS)
-    return Dataset(series=series, zone=request.zone or UTC, about=f"a generated trace (seed {seed}), not a measurement")
-
-
-def _from_prometheus(request: Request) -> Dataset:
-    parts = urlsplit(request.data)
-    query = request.query or "".join(parse_qs(parts.query).get("query", []))
-    if not query or not parts.netloc:
-        raise DataError("write prometheus://HOST:PORT and give the query with --query, or as ?query=… (URL-encoded)")
-    address = f"{_SCHEMES[parts.scheme]}://{parts.netloc}{parts.path.rstrip('/')}"
-    until = request.until or request.now
-    since = request.since or until - _DEFAULT_SEASONS * request.season
-    try:
-        series = asyncio.run(fetch_range(address, query, since, until, request.step))
-    except (MetricError, ValueError) as error:
-        raise DataError(f"{address}: {error}") from error
-    return Dataset(series=series, zone=request.zone or UTC, about=f"{query} from {address}, one value a step")
-
-
-def _from_file(request: Request) -> Dataset:
+def read(request: Request) -> Dataset:
+    """Read a CSV file. Raises DataError."""
     table = _table(Path(request.data))
     column = _column(table, request.column)
     aggregate = request.aggregate or ("sum" if column in _COUNTS else "mean")

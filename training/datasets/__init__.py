@@ -1,0 +1,70 @@
+"""Where does past load come from? Files, Prometheus, or a generated trace: all become one Series.
+
+Missing is not zero: a step with any missing part is NaN. Must not know what the series is used for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from urllib.parse import urlsplit
+
+import numpy as np
+
+from controller.core.series import Series
+from training.datasets import prometheus, tables
+from training.datasets.quality import Quality
+from training.datasets.request import Aggregate, DataError, Dataset, Request
+from training.generated import generate
+
+__all__ = ["Aggregate", "DataError", "Dataset", "Quality", "Request", "load"]
+
+_GENERATED = "generated"
+_GENERATED_SEASONS = 28
+
+
+def load(request: Request) -> Dataset:
+    """Read the series, without missing steps at either end. Raises DataError."""
+    found = _reader(request)
+    series = _trimmed(_between(found.series, request.since, request.until))
+    recorded = series.values[np.isfinite(series.values)]
+    if len(recorded) > 1 and np.ptp(recorded) == 0:
+        raise DataError(f"every step holds {recorded[0]:g}; a constant series leaves nothing to forecast")
+    gaps = len(series) - len(recorded)
+    about = f"{found.about}; {series.start} to {series.end}, {len(series)} steps of {series.step}, {gaps} missing"
+    quality = replace(found.quality, steps=len(series), gaps=gaps)
+    return replace(found, series=series, about=about, quality=quality)
+
+
+def _reader(request: Request) -> Dataset:
+    scheme = urlsplit(request.data).scheme
+    if scheme in prometheus.SCHEMES:
+        return prometheus.read(request)
+    if scheme == _GENERATED:
+        return _from_generator(request)
+    return tables.read(request)
+
+
+def _between(series: Series, since: datetime | None, until: datetime | None) -> Series:
+    if until is not None:
+        series = series.until(until)
+    if since is not None:
+        series = series.tail(min(len(series), max(0, (series.end - since) // series.step)))
+    return series
+
+
+def _trimmed(series: Series) -> Series:
+    recorded = np.flatnonzero(np.isfinite(series.values))
+    if not len(recorded):
+        raise DataError("no step holds a whole value; check --from, --until and the query, or take a longer --step")
+    first, last = recorded[0], recorded[-1]
+    end = series.end - int(len(series) - 1 - last) * series.step
+    return Series(end=end, step=series.step, values=series.values[first : last + 1])
+
+
+def _from_generator(request: Request) -> Dataset:
+    seed = urlsplit(request.data).path
+    if not seed.isdecimal():
+        raise DataError(f"{request.data}: write a whole number as the seed, as in {_GENERATED}:1")
+    series = generate(int(seed), step=request.step, season=request.season, seasons=_GENERATED_SEASONS)
+    return Dataset(series=series, zone=request.zone or UTC, about=f"a generated trace (seed {seed}), not a measurement")

@@ -3,56 +3,39 @@
 from __future__ import annotations
 
 import inspect
-import re
 from collections.abc import Callable
 from dataclasses import MISSING, asdict, dataclass, fields
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from typing import Annotated, Any, TypeVar, get_type_hints
 
 import typer
 
-from training import datasets
+from training import datasets, written
 from training.datasets import Aggregate, Dataset
 from training.windows import Window
 
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
-_DURATION = re.compile(r"(?:\d+[smhdw])+")
+_T = TypeVar("_T")
 
 
-def duration(text: str) -> timedelta:
-    """'90s', '5m', '6h', '1d', '2w' or several of them in a row."""
-    if not _DURATION.fullmatch(text) or not any(digit in text for digit in "123456789"):
-        raise typer.BadParameter(f"{text!r} is not a duration such as 5m, 6h or 1d")
-    return timedelta(seconds=sum(int(count) * _UNITS[unit] for count, unit in re.findall(r"(\d+)(\w)", text)))
+def _told(read: Callable[[str], _T]) -> Callable[[str], _T]:
+    """The reader, with what it refuses told as typer tells it."""
+
+    @wraps(read)
+    def reader(text: str) -> _T:
+        try:
+            return read(text)
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from error
+
+    return reader
 
 
-def zone(text: str) -> tzinfo:
-    """A name of the time zone database."""
-    try:
-        return ZoneInfo(text)
-    except (ZoneInfoNotFoundError, ValueError) as error:
-        raise typer.BadParameter(f"{text!r} is not a time zone such as UTC or Europe/Berlin") from error
-
-
-def moment(text: str) -> datetime:
-    """ISO 8601; with a zone, or else UTC."""
-    try:
-        time = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise typer.BadParameter(f"{text!r} is not a time such as 2026-01-31T12:00:00+01:00") from error
-    return time if time.tzinfo else time.replace(tzinfo=UTC)
-
-
-def aggregate(text: str) -> Aggregate:
-    """Sum or mean."""
-    if text == "sum":
-        return "sum"
-    if text == "mean":
-        return "mean"
-    raise typer.BadParameter(f"{text!r} is neither sum nor mean")
+duration = _told(written.duration)
+zone = _told(written.zone)
+moment = _told(written.moment)
+aggregate = _told(written.aggregate)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ fit anything on the span that it scores.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 from typing import Any
@@ -15,12 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controller.core.series import Series
-from controller.forecaster import FloatArray, Model
-from training.measures import Floats, middle, pinball
-from training.windows import Window, futures, histories, origins
+from controller.forecaster import FloatArray, IntArray, Model
+from training.measures import Floats, Score, Tally, by_level, floor_of, pinball
+from training.tracking import replayed
+from training.windows import DAYS_IN_WEEK, Window, futures, histories, origins
 
 Progress = Callable[[int, int], None]  # origins done, origins in all
 
+SHOWN = tuple(timedelta(minutes=minutes) for minutes in (1, 5, 10, 15, 30, 60, 360))  # how far ahead, in a report
+_MODEL = ""  # its name beside those of the baselines
 _ORIGINS = 256  # how many origins are answered at once; bounds the memory, not the result
 _FEWEST_SEASONS = 3
 
@@ -30,51 +33,43 @@ class BacktestError(ValueError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Score:
-    """The errors of one model by step of the horizon, in the metric's unit.
+class Answers:
+    """What some models, by name, said at the shown steps, and how that and all else they said is scored; n origins.
 
-    `count`, `rmse`, `mae`, `wape` (MAE / mean load), `mase` (MAE / mean change over a season before the test):
-    shape [horizon]. `pinball`, `coverage` (share of values at or below the level's forecast): [horizon, levels].
+    `clock`: int64 [n], local seconds at the origin. `came`: [n, steps], NaN where not scored. `said`: float32
+    [n, steps, levels].
     """
 
-    levels: tuple[float, ...]
-    count: Floats
-    rmse: Floats
-    mae: Floats
-    wape: Floats
-    mase: Floats
+    clock: IntArray
+    came: Floats
+    said: Mapping[str, FloatArray]
+    scores: Mapping[str, Score]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Calibrated:
+    """The same levels after the controller's own correction; `pinball`, `coverage`: [shown steps, levels]."""
+
     pinball: Floats
     coverage: Floats
 
-    @property
-    def loss(self) -> float:
-        """Pinball loss over all steps and levels: the one figure by which models are ranked."""
-        return float(self.pinball.mean())
 
-    def at(self, step: int) -> dict[str, Any]:
-        """What the card says about the step-th step (1 is the next) of the horizon."""
-        row = step - 1
-        return {
-            "rmse": float(self.rmse[row]),
-            "mae": float(self.mae[row]),
-            "wape": float(self.wape[row]),
-            "mase": float(self.mase[row]),
-            "pinball": float(self.pinball[row].mean()),
-            "coverage": {
-                f"{level:g}": float(share) for level, share in zip(self.levels, self.coverage[row], strict=True)
-            },
-        }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Report:
-    """One backtest. `model`, and the baselines by name; `since`: the beginning of the test span (aware)."""
+    """One backtest. `model`, and the baselines by name; `since`: the beginning of the test span (aware).
+
+    `calibrated`: the model's levels as the controller would have corrected them. `answers`: by name, the model's under
+    "". `floor`: RMSE that even the neighbours of a value leave (`measures.floor_of`), NaN where not known.
+    """
 
     window: Window
     since: datetime
     until: datetime
     model: Score
     baselines: Mapping[str, Score]
+    calibrated: Calibrated
+    answers: Answers
+    floor: float
 
     @property
     def best_baseline(self) -> str:
@@ -84,18 +79,44 @@ class Report:
     @property
     def skill(self) -> float:
         """1 - loss / the better baseline's loss: above zero is better than naive."""
-        return 1 - self.model.loss / self.baselines[self.best_baseline].loss
+        return _skill(self.model.loss, self.baselines[self.best_baseline].loss)
 
     def steps(self) -> list[int]:
-        """The steps of the horizon that a report shows: 5, 15, 30 and 60 minutes at five-minute steps, and the last."""
-        return sorted({step for step in (1, 3, 6, 12) if step < self.window.horizon} | {self.window.horizon})
+        """The steps of the horizon that a report shows."""
+        return shown_steps(self.window)
+
+    def rival_at(self, step: int) -> str:
+        """The name of the baseline that is the better one at this step of the horizon."""
+        return min(self.baselines, key=lambda name: float(self.baselines[name].pinball[step - 1].mean()))
+
+    def skill_at(self, step: int) -> float:
+        """As `skill`, at one step of the horizon, against the baseline that is the better one there."""
+        rival = self.baselines[self.rival_at(step)]
+        return _skill(float(self.model.pinball[step - 1].mean()), float(rival.pinball[step - 1].mean()))
 
     def to_dict(self) -> dict[str, Any]:
         """The scores as they stand in the card: by step of the horizon, the model's and each baseline's."""
-        return {
-            str(step): {**self.model.at(step), **{name: score.at(step) for name, score in self.baselines.items()}}
-            for step in self.steps()
+        return {str(step): self._at(place, step) for place, step in enumerate(self.steps())}
+
+    def _at(self, place: int, step: int) -> dict[str, Any]:
+        calibrated = {
+            "pinball": float(self.calibrated.pinball[place].mean()),
+            "coverage": by_level(self.model.levels, self.calibrated.coverage[place]),
         }
+        beside = {name: score.at(step) for name, score in self.baselines.items()}
+        skill = {"skill": self.skill_at(step)} if beside else {}
+        return {**self.model.at(step), **skill, "calibrated": calibrated, **beside}
+
+
+def _skill(loss: float, naive: float) -> float:
+    """Zero beside a baseline that is never wrong: nothing can be better."""
+    return 1 - loss / naive if naive > 0 else 0.0
+
+
+def shown_steps(window: Window) -> list[int]:
+    """The steps nearest to the times of SHOWN, as far as the horizon reaches, and the last."""
+    near = {max(1, round(ahead / window.step)) for ahead in SHOWN}
+    return sorted({step for step in near if step < window.horizon} | {window.horizon})
 
 
 def window_of(model: Model) -> Window:
@@ -116,88 +137,117 @@ def backtest(
 
     The first origin is the last step that ended by `since`. Raises BacktestError when nothing can be scored.
     """
-    window = window_of(model)
+    return report_of(ask({_MODEL: model, **baselines}, series, zone, since, progress), window_of(model), series, since)
+
+
+def beside(model: Model, naive: Answers, series: Series, zone: tzinfo, since: datetime, progress: Progress) -> Report:
+    """As `backtest`, where the baselines have answered before. Raises BacktestError, also where it cannot compare."""
+    own = ask({_MODEL: model}, series, zone, since, progress)
+    if not np.array_equal(np.isnan(own.came), np.isnan(naive.came)):
+        raise BacktestError(f"{model.card.name} has no answer where the naive forecasts have one")
+    both = Answers(
+        clock=own.clock, came=own.came, said={**own.said, **naive.said}, scores={**own.scores, **naive.scores}
+    )
+    return report_of(both, window_of(model), series, since)
+
+
+def report_of(answers: Answers, window: Window, series: Series, since: datetime) -> Report:
+    """What the answers of the model (under "") and of the baselines say."""
+    scores = dict(answers.scores)
+    model = scores.pop(_MODEL)
+    return Report(
+        window=window,
+        since=since,
+        until=series.end,
+        model=model,
+        baselines=scores,
+        calibrated=_calibrated(answers, window, model.levels),
+        answers=answers,
+        floor=floor_of(series.values, (window.slots, DAYS_IN_WEEK * window.slots)),
+    )
+
+
+def ask(models: Mapping[str, Model], series: Series, zone: tzinfo, since: datetime, progress: Progress) -> Answers:
+    """Ask every model after each step from `since` on; only what all of them answered is scored.
+
+    Raises BacktestError when nothing can be scored.
+    """
+    window = window_of(next(iter(models.values())))
+    before = _before(series, window, since)
+    first = len(before) - 1
+    seen, came, clock = histories(series, window), futures(series, window), origins(series, zone)
+    centre = float(np.nanmean(series.values[len(before) :]))
+    tellers = {name: _Teller.of(model, window, len(series) - 1 - first, centre) for name, model in models.items()}
+    known = np.empty((len(series) - 1 - first, window.horizon), np.bool_)
+    for start in range(first, len(series) - 1, _ORIGINS):
+        part = slice(start, min(start + _ORIGINS, len(series) - 1))
+        done = slice(part.start - first, part.stop - first)
+        answers = {name: model.predict(seen[part], clock[part]) for name, model in models.items()}
+        known[done] = _known(came[part], answers.values())
+        for name, teller in tellers.items():
+            teller.take(done, came[part], answers[name], known[done])
+        progress(done.stop, len(known))
+    if not known.any(axis=0).all():
+        raise BacktestError("no value follows any origin at some step of the horizon; the test span is too short")
+    rows, columns = slice(first, len(series) - 1), np.array(shown_steps(window)) - 1
+    scale = _seasonal_change(before, window)
+    return Answers(
+        clock=clock[rows],
+        came=np.where(known[:, columns], came[rows][:, columns], np.nan),
+        said={name: teller.said for name, teller in tellers.items()},
+        scores={name: teller.tally.score(scale) for name, teller in tellers.items()},
+    )
+
+
+def _before(series: Series, window: Window, since: datetime) -> Series:
+    """What lies before the test. Raises BacktestError."""
     if series.step != window.step:
         raise BacktestError(f"the series has one value each {series.step}, the model needs {window.step}")
     before = series.until(since)
     if not len(before) or not np.isfinite(series.values[len(before) :]).any():
         raise BacktestError(f"the series ({series.start} to {series.end}) holds nothing to score after {since}")
-    rivals = {"": model, **baselines}
-    tallies = _tally(rivals, series, zone, len(before) - 1, progress)
-    scale = _seasonal_change(before, window)
-    scores = {name: tally.score(rivals[name].card.levels, scale) for name, tally in tallies.items()}
-    return Report(window=window, since=since, until=series.end, model=scores.pop(""), baselines=scores)
+    return before
 
 
-def _tally(
-    models: Mapping[str, Model], series: Series, zone: tzinfo, first: int, progress: Progress
-) -> dict[str, _Tally]:
-    """Ask every model from the origin `first` on; only what all of them answered is counted."""
-    window = window_of(models[""])
-    seen, came, clock = histories(series, window), futures(series, window), origins(series, zone)
-    tallies = {name: _Tally.empty(window.horizon, model.card.levels) for name, model in models.items()}
-    for start in range(first, len(series) - 1, _ORIGINS):
-        part = slice(start, min(start + _ORIGINS, len(series) - 1))
-        answers = {name: model.predict(seen[part], clock[part]) for name, model in models.items()}
-        known = np.isfinite(came[part])
-        for answer in answers.values():
-            known &= np.isfinite(answer).all(axis=-1)
-        for name, tally in tallies.items():
-            tally.add(came[part], answers[name], known)
-        progress(part.stop - first, len(series) - 1 - first)
-    return tallies
+def _known(came: Floats, answers: Sequence[FloatArray]) -> NDArray[np.bool_]:
+    """What was recorded and forecast by all; [n, horizon]."""
+    known = np.isfinite(came)
+    for answer in answers:
+        known &= np.isfinite(answer).all(axis=-1)
+    return known
 
 
-@dataclass(slots=True, kw_only=True, eq=False)
-class _Tally:
-    """Sums over the origins so far: [horizon], and [horizon, levels] for `pinball` and `below`."""
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Teller:
+    """One model's answers: all of them summed up in `tally`, the shown `columns` kept in `said`."""
 
-    levels: Floats
-    count: Floats
-    load: Floats
-    absolute: Floats
-    squared: Floats
-    pinball: Floats
-    below: Floats
+    tally: Tally
+    columns: IntArray
+    said: FloatArray
 
     @classmethod
-    def empty(cls, horizon: int, levels: tuple[float, ...]) -> _Tally:
-        flat = {name: np.zeros(horizon) for name in ("count", "load", "absolute", "squared")}
-        deep = {name: np.zeros((horizon, len(levels))) for name in ("pinball", "below")}
-        return cls(levels=np.array(levels), **flat, **deep)
-
-    def add(self, actual: Floats, answer: FloatArray, known: NDArray[np.bool_]) -> None:
-        """`actual`, `known`: [n, horizon]; `answer`: [n, horizon, levels]."""
-        quantiles = np.where(known[..., None], answer, 0.0).astype(np.float64)
-        came = np.where(known, actual, 0.0)
-        error = came - middle(quantiles, self.levels)
-        self.count += known.sum(axis=0)
-        self.load += np.abs(came).sum(axis=0)
-        self.absolute += np.abs(error).sum(axis=0)
-        self.squared += np.square(error).sum(axis=0)
-        self.pinball += pinball(quantiles, self.levels, came).sum(axis=0)
-        self.below += ((came[..., None] <= quantiles) & known[..., None]).sum(axis=0)
-
-    def score(self, levels: tuple[float, ...], scale: float) -> Score:
-        """`scale`: what MASE divides by."""
-        if not self.count.all():
-            raise BacktestError("no value follows any origin at some step of the horizon; the test span is too short")
-        mae = self.absolute / self.count
-        return Score(
-            levels=levels,
-            count=self.count,
-            rmse=np.sqrt(self.squared / self.count),
-            mae=mae,
-            wape=_ratio(self.absolute, self.load),
-            mase=_ratio(mae, np.full_like(mae, scale)),
-            pinball=self.pinball / self.count[:, None],
-            coverage=self.below / self.count[:, None],
+    def of(cls, model: Model, window: Window, count: int, centre: float) -> _Teller:
+        columns = np.array(shown_steps(window)) - 1
+        levels = model.card.levels
+        return cls(
+            tally=Tally.empty(window.horizon, levels, centre),
+            columns=columns,
+            said=np.empty((count, len(columns), len(levels)), np.float32),
         )
 
+    def take(self, rows: slice, came: Floats, answer: FloatArray, known: NDArray[np.bool_]) -> None:
+        self.tally.add(came, answer, known)
+        self.said[rows] = answer[:, self.columns]
 
-def _ratio(part: Floats, whole: Floats) -> Floats:
-    """Zero where there is nothing to divide by: an idle workload has no relative error."""
-    return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
+
+def _calibrated(answers: Answers, window: Window, levels: tuple[float, ...]) -> Calibrated:
+    quantiles = replayed(answers.said[_MODEL], answers.came, shown_steps(window), levels)
+    known = np.isfinite(answers.came)
+    came = np.where(known, answers.came, 0.0)
+    loss = np.where(known[..., None], pinball(quantiles, np.array(levels), came), 0.0)
+    held = (came[..., None] <= quantiles) & known[..., None]
+    count = known.sum(axis=0)[:, None]
+    return Calibrated(pinball=loss.sum(axis=0) / count, coverage=held.sum(axis=0) / count)
 
 
 def _seasonal_change(series: Series, window: Window) -> float:

@@ -11,6 +11,9 @@ import math
 from dataclasses import replace
 from datetime import timedelta
 
+import numpy as np
+from numpy.typing import NDArray
+
 from controller.core.forecast import Forecast, persistence, seasonal_naive
 from controller.core.memory import Pending, TrackRecord
 from controller.core.series import Series
@@ -23,6 +26,8 @@ PRIOR = 24.0  # forecasts as good as naive that are thought to have come first: 
 FULL_TRUST, NO_TRUST = 1.0, 1.5  # loss relative to the better naive: up to the first the weight is 1, from the second 0
 WORST = 4.0  # no ratio counts for more, so that one loss beside a lucky naive is no verdict
 MAX_PENDING = 32  # keeps .status small where the lead spans many steps
+
+Numbers = float | NDArray[np.float64]
 
 
 def updated(
@@ -79,7 +84,6 @@ def _settled(record: TrackRecord, history: Series, forecast: Forecast, level: fl
 def _scored(record: TrackRecord, pending: Pending, actual: float, level: float, decay: float) -> TrackRecord:
     loss = pinball(level, pending.upper, actual)
     is_covered = actual <= pending.upper
-    correction = record.correction + CORRECTION_RATE * (level - is_covered)
     return replace(
         record,
         settled=record.settled * decay + 1.0,
@@ -87,8 +91,17 @@ def _scored(record: TrackRecord, pending: Pending, actual: float, level: float, 
         loss=record.loss * decay + loss,
         loss_persistence=record.loss_persistence * decay + _naive_loss(level, pending.persistence, actual, loss),
         loss_seasonal=record.loss_seasonal * decay + _naive_loss(level, pending.seasonal, actual, loss),
-        correction=min(CORRECTION_BOUNDS[1], max(CORRECTION_BOUNDS[0], correction)),
+        correction=float(tracked(record.correction, level, is_covered)),
     )
+
+
+def tracked(correction: Numbers, level: Numbers, is_covered: bool | NDArray[np.bool_]) -> NDArray[np.float64]:
+    """The correction after one more truth: up where it was not covered, down where it was; any shape.
+
+    In the long run the share of covered truths is the level, whatever the forecasts are.
+    """
+    moved = correction + CORRECTION_RATE * (level - np.asarray(is_covered))
+    return np.minimum(CORRECTION_BOUNDS[1], np.maximum(CORRECTION_BOUNDS[0], moved))
 
 
 def _naive_loss(level: float, naive: float | None, actual: float, loss: float) -> float:

@@ -12,10 +12,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from training.backtest import Report, Score
+from training.backtest import Report
 from training.datasets import Dataset
 from training.export import ExportError
 from training.job import Show, Tell
+from training.measures import Score
 
 
 @contextmanager

@@ -10,13 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from controller.core.forecast import seasonal_naive
-from tests.training.small import DAY, FAMILIES, HOUR, WINDOW, fitted, model, series_of, trace
-from training.backtest import backtest
-from training.export import draft
-from training.families.family import LEVELS, FitError, Fitted
-from training.families.lightgbm import LightGBM
-from training.features import keys
-from training.windows import Window, histories, origins
+from tests.training.small import DAY, FAMILIES, HOUR, WINDOW, model, series_of, trace
+from training.families.family import LEVELS, FitError
+from training.windows import histories, origins
 
 _MEDIAN = LEVELS.index(0.5)
 
@@ -73,47 +69,9 @@ def test_the_unit_of_the_load_does_not_matter(family: str) -> None:
     np.testing.assert_allclose(thousandfold, 1024 * model(family).predict(history, origin), rtol=1e-3)
 
 
-def test_an_idle_workload_is_expected_to_stay_idle() -> None:
-    idle = np.zeros((1, WINDOW.context), np.float32)
-
-    assert (model("lightgbm").predict(idle, np.array([0])) == 0).all()
-
-
-def test_trees_beat_the_naive_forecasts_and_their_levels_hold() -> None:
-    since = trace().end - 4 * DAY
-    past = trace().until(since)
-    models = {
-        name: draft(family.fit(past, WINDOW, UTC), past, WINDOW, name=name, unit="load")
-        for name, family in FAMILIES.items()
-    }
-    report = backtest(models.pop("lightgbm"), models, trace(), UTC, since)
-
-    assert report.skill > 0.1
-    np.testing.assert_allclose(report.model.coverage.mean(axis=0), LEVELS, atol=0.15)
-
-
-@pytest.fixture(scope="module")
-def again() -> tuple[Fitted, list[tuple[int, int]]]:
-    """The trees of the trace once more, and the progress that was told."""
-    told: list[tuple[int, int]] = []
-    return LightGBM(progress=lambda done, total: told.append((done, total))).fit(trace(), WINDOW, UTC), told
-
-
-def test_fitting_twice_gives_the_same_trees(again: tuple[Fitted, list[tuple[int, int]]]) -> None:
-    np.testing.assert_array_equal(again[0].examples.quantiles, fitted("lightgbm").examples.quantiles)
-
-
-def test_progress_ends_when_all_key_steps_are_fitted(again: tuple[Fitted, list[tuple[int, int]]]) -> None:
-    assert again[1] == [(done, 6) for done in range(1, 7)]
-
-
 @pytest.mark.parametrize(
     ("family", "values"),
     [
-        ("lightgbm", np.arange(200.0)),
-        ("lightgbm", np.zeros(1000)),
-        ("lightgbm", np.full(1000, np.nan)),
-        ("lightgbm", np.concatenate([np.full(1500, np.nan), np.arange(1.0, 301.0)])),
         ("seasonal-naive", np.arange(20.0)),
         ("seasonal-naive", np.zeros(1000)),
         ("persistence", np.empty(0)),
@@ -122,14 +80,3 @@ def test_progress_ends_when_all_key_steps_are_fitted(again: tuple[Fitted, list[t
 def test_too_little_to_learn_from_is_refused(family: str, values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> None:
     with pytest.raises(FitError):
         FAMILIES[family].fit(series_of(values), WINDOW, UTC)
-
-
-def test_steps_between_the_keys_follow_the_season() -> None:
-    """Of twenty steps nine are keys; what every earlier season had between two of them is expected again."""
-    window = Window.fitting(step=HOUR, season=DAY, horizon=20 * HOUR)
-    spiky = np.where(np.arange(24) == 10, 1000.0, 100.0)
-    values = np.tile(spiky, 28) + np.sin(np.arange(28 * 24))
-    found = LightGBM().fit(series_of(values), window, UTC).examples.quantiles[-1, :, _MEDIAN]
-
-    assert 11 not in keys(window)
-    assert int(np.argmax(found)) == 10

@@ -19,6 +19,14 @@ Progress = Callable[[int, int], None]  # parts of the fit done, parts in all
 LEVELS = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Past:
+    """What may be learned from: a series, and the zone whose wall clock it follows."""
+
+    series: Series
+    zone: tzinfo
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Examples:
     """What training itself answers, by its own means, to some of its rows; the exported file must agree.
@@ -34,12 +42,16 @@ class Examples:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fitted:
-    """A graph whose value `quantiles` is [batch, horizon, levels] as the contract asks, but for its name and card."""
+    """A graph whose value `quantiles` is [batch, horizon, levels] as the contract asks, but for its name and card.
+
+    `skipped`: how many of the series that it was to learn from held too little.
+    """
 
     family: str
     graph: Graph
     quantiles: str
     examples: Examples
+    skipped: int = 0
 
 
 class FitError(ValueError):

@@ -246,6 +246,23 @@ async def fetch_range(
     return Series(end=EPOCH + last * step, step=step, values=np.concatenate(values))
 
 
+async def fetch_label(
+    address: str,
+    query: str,
+    label: str,
+    now: datetime,
+    *,
+    credentials: Credentials = ANONYMOUS,
+    limits: SourceLimits = DEFAULT_LIMITS,
+) -> list[str]:
+    """The values that `label` has at `now` among what `query` gives, sorted. Raises MetricError."""
+    api = PrometheusApi(limits.query)
+    try:
+        return await api.label_values(Endpoint(address=address, credentials=credentials), query, label, now)
+    finally:
+        await api.close()
+
+
 async def _within(deadline: float, question: Coroutine[Any, Any, _Value]) -> _Value | MetricError:
     """Its result; what is not done by `deadline` (loop time) counts as timed out."""
     try:

@@ -38,6 +38,9 @@ from controller.sources.held import Page
 MAX_SERIES = 10
 """More are cut by the server. One is right, and a few are enough to say which there are."""
 
+MAX_VALUES = 10_000
+"""Of one label; more than are ever scaled by one controller."""
+
 _NOT_AS_EXPECTED = (KeyError, TypeError, ValueError, IndexError, AttributeError)
 """What reading an answer of another shape raises."""
 
@@ -119,6 +122,19 @@ class PrometheusApi:
         except _NOT_AS_EXPECTED as error:
             raise _malformed(endpoint) from error
 
+    async def label_values(self, endpoint: Endpoint, query: str, label: str, now: datetime) -> list[str]:
+        """The values that `label` has among the series of `query`, sorted; series without it do not count."""
+        form = {"query": f"group by ({label}) ({query})", "time": f"{now.timestamp():.3f}"}
+        kind, result = await self._ask(endpoint, "query", form, limit=MAX_VALUES)
+        if kind != "vector":
+            _refuse_type(kind)
+        if len(result) >= MAX_VALUES:
+            raise MetricError(MetricReason.TOO_LARGE, f"{label} has {MAX_VALUES} values or more; narrow the query")
+        try:
+            return sorted({series["metric"][label] for series in result if series["metric"].get(label)})
+        except _NOT_AS_EXPECTED as error:
+            raise _malformed(endpoint) from error
+
     async def _value(self, endpoint: Endpoint, query: str, now: datetime) -> float:
         kind, result = await self._ask(endpoint, "query", {"query": query, "time": f"{now.timestamp():.3f}"})
         if kind not in {"vector", "scalar"}:
@@ -132,16 +148,18 @@ class PrometheusApi:
             raise MetricError(MetricReason.NOT_FINITE, message)
         return value
 
-    async def _ask(self, endpoint: Endpoint, path: str, form: Mapping[str, str]) -> tuple[str, Any]:
-        """`resultType` and `result` of a complete answer."""
+    async def _ask(
+        self, endpoint: Endpoint, path: str, form: Mapping[str, str], *, limit: int = MAX_SERIES
+    ) -> tuple[str, Any]:
+        """`resultType` and `result` of an answer of at most `limit` series."""
         _check_address(endpoint.address)
-        parameters = {**form, "timeout": f"{self._limits.query_seconds:g}", "limit": str(MAX_SERIES)}
+        parameters = {**form, "timeout": f"{self._limits.query_seconds:g}", "limit": str(limit)}
         async with self._slots[endpoint.address]:
             status, body = await self._post(endpoint, f"{endpoint.address.rstrip('/')}/api/v1/{path}", parameters)
         answer = _decoded(body)
         if status != HTTPStatus.OK:
             _refuse_status(endpoint, status, answer)
-        return _data(endpoint, answer)
+        return _data(endpoint, answer, limit)
 
     async def _post(self, endpoint: Endpoint, url: str, form: Mapping[str, str]) -> tuple[int, bytes]:
         where = f"Prometheus at {endpoint.address}"
@@ -248,12 +266,12 @@ def _decoded(body: bytes) -> object:
         return None
 
 
-def _data(endpoint: Endpoint, answer: object) -> tuple[str, Any]:
+def _data(endpoint: Endpoint, answer: object, limit: int) -> tuple[str, Any]:
     data = answer.get("data") if isinstance(answer, dict) else None
     if not isinstance(answer, dict) or not isinstance(data, dict) or not isinstance(data.get("result"), list):
         raise _malformed(endpoint)
     kind, result = str(data.get("resultType")), data["result"]
-    is_cut = len(result) >= MAX_SERIES
+    is_cut = len(result) >= limit
     if answer.get("warnings") and not is_cut:
         warnings = "; ".join(map(str, answer["warnings"]))[:500]
         raise MetricError(MetricReason.PARTIAL, f"{endpoint.address} warns that load may be left out: {warnings}")

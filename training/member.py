@@ -1,0 +1,98 @@
+"""What is one series of a fleet? Where its past is, which window and family it gets, and the model it ends up with.
+
+A model that loses to the naive forecasts is not kept: the better of these is, so that every member has a model. Must
+not know of the other members, nor write any file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta, tzinfo
+from importlib.metadata import version
+
+from training import datasets, export
+from training.backtest import Report
+from training.datasets import Aggregate, Dataset
+from training.export import ExportError
+from training.families.catalogue import family_of
+from training.job import Candidate, Job
+from training.windows import Window
+
+INPUTS = "inputs"  # under this name the card keeps what the model was made from
+_LIBRARIES = ("predictive-scaler", "lightgbm", "numpy", "onnx", "onnxruntime")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """One entry of the fleet file. `label`: the label and its value that tell this series from others of the query."""
+
+    name: str
+    data: str
+    step: timedelta = timedelta(minutes=5)
+    season: timedelta = timedelta(days=1)
+    horizon: timedelta = timedelta(hours=6)
+    family: str = "lightgbm"
+    unit: str = "load"
+    query: str | None = None
+    column: str | None = None
+    aggregate: Aggregate | None = None
+    zone: tzinfo | None = None
+    start: datetime | None = None
+    every: timedelta | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    test_from: datetime | None = None
+
+    @property
+    def window(self) -> Window:
+        """What its model sees and answers. Raises WindowError."""
+        return Window.fitting(step=self.step, season=self.season, horizon=self.horizon)
+
+    def load(self, now: datetime) -> Dataset:
+        """Read its past. Raises DataError."""
+        same = ("query", "column", "aggregate", "zone", "start", "every", "since", "until")
+        fields = {name: getattr(self, name) for name in same}
+        return datasets.load(datasets.Request(data=self.data, step=self.step, season=self.season, now=now, **fields))
+
+    def best(self, job: Job) -> Candidate:
+        """The family's model, or the better of the naive ones where that loses. Raises FitError, ExportError."""
+        candidate = self._try(self.family, job)
+        if _is_worth_it(candidate.report, candidate.fitted.family):
+            return candidate
+        return self._try(candidate.report.best_baseline, job)
+
+    def _try(self, family: str, job: Job) -> Candidate:
+        return job.try_out(family_of(family), name=self.name, unit=self.unit)
+
+    def inputs(self, dataset: Dataset) -> str:
+        """A digest of all that its model depends on: the series, these settings, and the libraries."""
+        series = dataset.series
+        settings = {
+            "name": self.name,
+            "window": [each.total_seconds() for each in (self.step, self.season, self.horizon)],
+            "family": self.family,
+            "unit": self.unit,
+            "zone": str(dataset.zone),
+            "test": None if self.test_from is None else self.test_from.timestamp(),
+            "end": series.end.timestamp(),
+            "values": hashlib.sha256(series.values.astype("<f8").tobytes()).hexdigest(),
+            "libraries": {library: version(library) for library in _LIBRARIES},
+        }
+        return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+
+
+def signed(candidate: Candidate, inputs: str) -> Candidate:
+    """The candidate, whose card says what it was made from."""
+    card = candidate.model.card
+    noted = replace(card, made_with={**card.made_with, INPUTS: inputs})
+    return replace(candidate, model=replace(candidate.model, card=noted))
+
+
+def _is_worth_it(report: Report, family: str) -> bool:
+    try:
+        export.refuse_losers(report, family)
+    except ExportError:
+        return False
+    return True

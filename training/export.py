@@ -47,6 +47,7 @@ def draft(fitted: Fitted, series: Series, window: Window, *, name: str, unit: st
         trained=_trained(series),
         test_vector=_test_vector(fitted, window),
         made_with={library: version(library) for library in _LIBRARIES},
+        calendar=fitted.calendar,
     )
     model = read_model(encode(fitted, card))
     _check_parity(model, fitted)

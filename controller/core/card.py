@@ -54,7 +54,8 @@ class Card:
     """What a model promises (`models/README.md` documents every field).
 
     `step_seconds`, `season_seconds`: seconds. `context`, `horizon`: steps. `levels`: increasing, in (0, 1).
-    `scores`: by horizon in steps (as text), then by measure, for the model and the naive baselines.
+    `scores`: by horizon in steps (as text), then by measure, for the model and the naive baselines. `calendar`: which
+    events the model knows of, and until when.
     """
 
     name: str
@@ -71,6 +72,7 @@ class Card:
     scores: Mapping[str, Any] = field(default_factory=dict)
     made_with: Mapping[str, str] = field(default_factory=dict)
     license: str = "Apache-2.0"
+    calendar: Mapping[str, Any] = field(default_factory=dict)
     contract: int = CONTRACT
 
     @property

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import tzinfo
-from typing import Protocol
+from typing import Any, Protocol
 
 from controller.core.series import Series
 from controller.forecaster import FloatArray, IntArray
@@ -44,7 +44,8 @@ class Examples:
 class Fitted:
     """A graph whose value `quantiles` is [batch, horizon, levels] as the contract asks, but for its name and card.
 
-    `skipped`: how many of the series that it was to learn from held too little.
+    `skipped`: how many of the series that it was to learn from held too little. `calendar`: for the card, which events
+    the graph knows of.
     """
 
     family: str
@@ -52,6 +53,7 @@ class Fitted:
     quantiles: str
     examples: Examples
     skipped: int = 0
+    calendar: Mapping[str, Any] = field(default_factory=dict)
 
 
 class FitError(ValueError):

@@ -7,17 +7,17 @@ feature code to drift from. Everything is divided by a recent level. Must not fi
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from controller.forecaster import FloatArray
+from controller.forecaster import FloatArray, IntArray
 from training.graph import Graph
 from training.windows import DAYS_IN_WEEK, Window
 
-# In gaps of up to this share of a season (half an hour of a day), or one step, the load is taken to stand still, as a
-# late scrape needs; in longer ones it follows its season.
-_SHORT_GAP = 48
+_SHORT_GAP = 48  # this share of a season, half an hour of a day: so long the load is taken to stand still
+# A season is looked at in at least so many parts, as a day in five minutes; only the last hour is in single steps.
+_PARTS = 288
 _FINE = 1  # steps on each side that smooth a season's value just enough to tame a single odd one
 _COARSE = 48  # this share of a season on each side, for its shape without its noise
 _HOUR, _QUARTER = 24, 4  # shares of a season: windows that place the present against earlier seasons
@@ -25,39 +25,59 @@ _GRID = 4096.0  # a feature is known to this share of the level; far finer than 
 _LOWEST_RATIO = 0.05  # of the level: below it a season says nothing about the present in proportion
 
 
-def fill_gaps(graph: Graph, window: Window) -> str:
-    """The history without gaps, [batch, context]; all NaN where it was all NaN.
+def fill_gaps(graph: Graph, window: Window, history: str | None = None) -> str:
+    """`history` (else the input) without gaps, [batch, context]; all NaN where it was all NaN.
 
-    A short gap takes the value before it, a longer one the same time of the nearest earlier season or else of the
-    nearest later one, and what no season has takes the value before it.
+    A short gap in the last hour of a day, or its share of a season, takes the value before it, as a late scrape needs;
+    any other the mean of the other seasons at that time; and what no season has the nearest time before, the season
+    being thought a circle.
     """
-    short = _carry(graph, graph.history, (0, 1), max(1, window.slots // _SHORT_GAP))
-    seasons = graph.add("Reshape", short, graph.integers([-1, window.seasons, window.slots]))
-    earlier = _carry(graph, seasons, (0, 1, 0), window.seasons - 1)
-    later = _carry(graph, earlier, (0, -1, 0), window.seasons - 1)
-    flat = graph.add("Reshape", later, graph.integers([-1, window.context]))
-    carried = _carry(graph, flat, (0, 1), window.slots - 1)
-    return _fill_start(graph, carried, window)
+    carried = _carry_end(graph, window, history or graph.history)
+    seasons = graph.add("Reshape", carried, graph.integers([-1, window.seasons, window.slots]))
+    usual = _mean_of_known(graph, seasons, axis=1)
+    reach = 1
+    while reach < window.slots:
+        usual = _or_else(graph, usual, _turned(graph, usual, reach))
+        reach *= 2
+    return graph.add("Reshape", _or_else(graph, seasons, usual), graph.integers([-1, window.context]))
 
 
-def _carry(graph: Graph, values: str, direction: tuple[int, ...], reach: int) -> str:
-    """Fill NaN with the nearest value at most `reach` places away, by moves of 1, 2, 4 and so on."""
-    missing = graph.constant(float("nan"))
+def _carry_end(graph: Graph, window: Window, values: str) -> str:
+    """Gaps of up to half an hour at the end are filled with the value before them, by moves of 1, 2, 4 and so on."""
+    short = max(1, window.slots // _SHORT_GAP)
+    start = window.context - 2 * short
+    end, reach = _slice(graph, values, start, window.context), short
     distance = 1
     while reach > 0:
         move = min(distance, reach)
-        pads = [move * sign for sign in direction]
-        shifted = graph.add("Pad", values, graph.integers([*pads, *(-pad for pad in pads)]), missing)
-        values = graph.add("Where", graph.add("IsNaN", values), shifted, values)
+        missing = graph.constant(float("nan"))
+        end = _or_else(graph, end, graph.add("Pad", end, graph.integers([0, move, 0, -move]), missing))
         reach -= move
         distance *= 2
-    return values
+    return graph.add("Concat", _slice(graph, values, 0, start), end, axis=1)
 
 
-def _fill_start(graph: Graph, values: str, window: Window) -> str:
-    """Slots at the very start have nothing before them; they take what the first season ends with."""
-    last_of_season = graph.add("Gather", values, graph.integers([window.slots - 1]), axis=1)
-    return graph.add("Where", graph.add("IsNaN", values), last_of_season, values)
+def _or_else(graph: Graph, values: str, others: str) -> str:
+    return graph.add("Where", graph.add("IsNaN", values), others, values)
+
+
+def _mean_of_known(graph: Graph, values: str, *, axis: int) -> str:
+    """The mean of what is not NaN along an axis, which stays with the length 1; NaN where nothing is known."""
+    along, is_missing = graph.integers([axis]), graph.add("IsNaN", values)
+    known = graph.add("Where", is_missing, graph.constant(0.0), values)
+    count = graph.add("ReduceSum", graph.add("Where", is_missing, graph.constant(0.0), graph.constant(1.0)), along)
+    return graph.add("Div", graph.add("ReduceSum", known, along), count)
+
+
+def _turned(graph: Graph, usual: str, move: int) -> str:
+    """A season, [batch, 1, slots], that begins with its last `move` steps."""
+    end = 2**31
+    last, first = _slice(graph, usual, -move, end, axis=2), _slice(graph, usual, 0, -move, axis=2)
+    return graph.add("Concat", last, first, axis=2)
+
+
+def _slice(graph: Graph, values: str, start: int, end: int, axis: int = 1) -> str:
+    return graph.add("Slice", values, *(graph.integers([each]) for each in (start, end, axis)))
 
 
 def season_ago(window: Window, seasons: int = 1) -> list[int]:
@@ -130,15 +150,61 @@ def columns(window: Window) -> Columns:
 
 def add_features(graph: Graph, window: Window) -> Features:
     """All features of the windows that `graph` takes."""
-    filled = fill_gaps(graph, window)
-    level = graph.add("ReduceMean", filled, graph.integers([1]), keepdims=1)
+    coarse = _coarsened(window)
+    parts = _parts(graph, window, coarse)
+    level = graph.add("ReduceMean", parts, graph.integers([1]), keepdims=1)
     one = graph.constant(1.0)
     is_idle = graph.add("Equal", level, graph.constant(0.0))
-    scaled = graph.add("Div", filled, graph.add("Where", is_idle, one, level))
-    present = _present(graph, window, scaled)
-    season = _seasons(graph, window, scaled, present)
+    unit = graph.add("Where", is_idle, one, level)
+    scaled = graph.add("Div", parts, unit)
+    cells = scaled if coarse == window else _with_last_hour(graph, window, coarse, scaled, unit)
+    present = _present(graph, window, cells)
+    season = _seasons(graph, window, coarse, scaled, present)
     matrix = graph.add("Concat", present.matrix, season.matrix, axis=1)
     return Features(matrix=_on_grid(graph, matrix), level=level, recent=present.recent, profile=season.profile)
+
+
+def _coarsened(window: Window) -> Window:
+    """The same context in longer steps, where a season has more than enough of them."""
+    fold = max(each for each in range(1, 1 + max(1, window.slots // _PARTS)) if window.slots % each == 0)
+    return replace(window, step=fold * window.step, context=window.context // fold)
+
+
+def _parts(graph: Graph, window: Window, coarse: Window) -> str:
+    """The history without gaps in steps of the coarse window, [batch, its context]; the mean of what each holds."""
+    if coarse == window:
+        return fill_gaps(graph, window)
+    fold = window.context // coarse.context
+    split = graph.add("Reshape", graph.history, graph.integers([-1, coarse.context, fold]))
+    means = graph.add("Reshape", _mean_of_known(graph, split, axis=2), graph.integers([-1, coarse.context]))
+    return fill_gaps(graph, coarse, means)
+
+
+def _with_last_hour(graph: Graph, window: Window, coarse: Window, scaled: str, unit: str) -> str:
+    """The last hour in single steps after all before it in parts; gaps in it take what its part has."""
+    fold = window.context // coarse.context
+    hour = _last_hour(window, coarse)
+    steps = _slice(graph, graph.history, window.context - hour, window.context)
+    parts = _slice(graph, scaled, coarse.context - hour // fold, coarse.context)
+    repeated = graph.add("Gather", parts, graph.integers(np.arange(hour) // fold), axis=1)
+    last = _or_else(graph, graph.add("Div", steps, unit), repeated)
+    return graph.add("Concat", _slice(graph, scaled, 0, coarse.context - hour // fold), last, axis=1)
+
+
+def _last_hour(window: Window, coarse: Window) -> int:
+    """The last hour of a day, or its share of a season, as steps; whole parts."""
+    fold = window.context // coarse.context
+    return -(-window.slots // (_HOUR * fold)) * fold
+
+
+def _by_cell(window: Window, weights: FloatArray) -> FloatArray:
+    """What is to be multiplied with the cells, instead of `weights` [context, columns] with every step."""
+    coarse = _coarsened(window)
+    if coarse == window:
+        return weights
+    fold, start = window.context // coarse.context, window.context - _last_hour(window, coarse)
+    parts = weights[:start].reshape(start // fold, fold, -1).sum(axis=1)
+    return np.concatenate([parts, weights[start:]])
 
 
 def _on_grid(graph: Graph, value: str) -> str:
@@ -155,9 +221,9 @@ class _Present:
     placing: str
 
 
-def _present(graph: Graph, window: Window, scaled: str) -> _Present:
-    means = graph.add("MatMul", scaled, graph.constant(_recent_weights(window)))
-    placed = graph.add("MatMul", scaled, graph.constant(_placing_weights(window)))
+def _present(graph: Graph, window: Window, cells: str) -> _Present:
+    means = graph.add("MatMul", cells, graph.constant(_by_cell(window, _recent_weights(window))))
+    placed = graph.add("MatMul", cells, graph.constant(_by_cell(window, _placing_weights(window))))
     recent = _pick(graph, means, [_recent_widths(window).index(_placing_widths(window)[0])])
     against = graph.add("Max", _pick(graph, placed, [2]), graph.constant(_LOWEST_RATIO))
     ratio = graph.add("Div", recent, against)
@@ -210,18 +276,19 @@ class _Seasons:
     profile: str
 
 
-def _seasons(graph: Graph, window: Window, scaled: str, present: _Present) -> _Seasons:
+def _seasons(graph: Graph, window: Window, coarse: Window, scaled: str, present: _Present) -> _Seasons:
     steps = keys(window)
-    coarse = _smooth(graph, window, scaled, window.slots // _COARSE)
-    fine = _smooth(graph, window, scaled, _FINE)
-    before = _gather(graph, coarse, _places(window, steps, range(1, window.seasons + 1)))
-    edges = _gather(graph, fine, _places(window, steps, (1, window.seasons)))
+    fold = window.context // coarse.context
+    smooth = _smooth(graph, coarse, scaled, coarse.slots // _COARSE)
+    fine = _smooth(graph, coarse, scaled, _FINE)
+    before = _gather(graph, smooth, _places(window, steps, range(1, window.seasons + 1)) // fold)
+    edges = _gather(graph, fine, _places(window, steps, (1, window.seasons)) // fold)
     mean = graph.add("ReduceMean", before, graph.integers([2]), keepdims=1)
     compared = graph.add("Concat", _pick(graph, before, [0, window.seasons - 1], axis=2), mean, axis=2)
     rise = graph.add("Sub", compared, graph.add("Unsqueeze", present.placing, graph.integers([1])))
     block = graph.add("Concat", before, edges, mean, rise, _calendar(graph, window, steps), axis=2)
     every = range(1, window.horizon + 1)
-    shape = _gather(graph, coarse, _places(window, every, range(1, window.seasons + 1)))
+    shape = _gather(graph, smooth, _places(window, every, range(1, window.seasons + 1)) // fold)
     return _Seasons(
         matrix=graph.add("Flatten", block, axis=1),
         profile=graph.add("ReduceMean", shape, graph.integers([2]), keepdims=0),
@@ -238,10 +305,11 @@ def _smooth(graph: Graph, window: Window, values: str, reach: int) -> str:
     return graph.add("Reshape", pooled, graph.integers([-1, window.context]))
 
 
-def _places(window: Window, steps: Sequence[int], seasons: Sequence[int]) -> list[list[int]]:
+def _places(window: Window, steps: Sequence[int], seasons: Sequence[int]) -> IntArray:
     """Where the context holds the time of each step in each earlier season, [steps, seasons]."""
-    folded = [(step - 1) % window.slots + 1 for step in steps]
-    return [[window.context - 1 + step - season * window.slots for season in seasons] for step in folded]
+    folded = (np.array(steps) - 1) % window.slots + 1
+    places: IntArray = window.context - 1 + folded[:, None] - np.array(seasons) * window.slots
+    return places
 
 
 def _calendar(graph: Graph, window: Window, steps: Sequence[int]) -> str:
@@ -267,5 +335,5 @@ def _pick(graph: Graph, value: str, places: list[int], axis: int = 1) -> str:
     return graph.add("Gather", value, graph.integers(places), axis=axis)
 
 
-def _gather(graph: Graph, value: str, places: list[list[int]]) -> str:
+def _gather(graph: Graph, value: str, places: IntArray) -> str:
     return graph.add("Gather", value, graph.integers(places), axis=1)

@@ -26,18 +26,16 @@ def _fill_session(window: Window) -> Session:
 
 
 def _filled_slowly(values: list[float]) -> list[float]:
-    """Six-hour steps: one step from the step before; then the nearest season, earlier first; then what is before."""
-    found = [values[i - 1] if np.isnan(v) and i and not np.isnan(values[i - 1]) else v for i, v in enumerate(values)]
-    seasonal = []
-    for place, value in enumerate(found):
-        earlier = [found[i] for i in range(place, -1, -4) if not np.isnan(found[i])]
-        later = [found[i] for i in range(place, len(found), 4) if not np.isnan(found[i])]
-        seasonal.append([*earlier, *later, value][0])
-    wrapped = [*seasonal[:4], *seasonal]  # the first season stands in for the one before it
-    for place in range(1, len(wrapped)):
-        if np.isnan(wrapped[place]):
-            wrapped[place] = wrapped[place - 1]
-    return wrapped[4:]
+    """Six-hour steps: the last from the one before; then the mean of the other days; then the nearest time before."""
+    found = list(values)
+    if np.isnan(found[-1]):
+        found[-1] = found[-2]
+    known = [[value for value in found[slot::4] if not np.isnan(value)] for slot in range(4)]
+    usual = [sum(each) / len(each) if each else float("nan") for each in known]
+    for slot in range(4):
+        before = [usual[slot - back] for back in range(4) if known[slot - back]]
+        found[slot::4] = [before[0] if before and np.isnan(value) else value for value in found[slot::4]]
+    return found
 
 
 @given(st.lists(st.one_of(st.just(float("nan")), st.integers(0, 9).map(float)), min_size=12, max_size=12))
@@ -45,7 +43,7 @@ def _filled_slowly(values: list[float]) -> list[float]:
 def test_gaps_are_filled_as_documented(values: list[float]) -> None:
     filled = _SMALL_FILL.run(np.array([values], np.float32), np.array([0]))[0]
 
-    np.testing.assert_array_equal(filled, np.array(_filled_slowly(values), np.float32))
+    np.testing.assert_allclose(filled, np.array(_filled_slowly(values), np.float32), rtol=1e-6)
 
 
 _SMALL_FILL = _fill_session(_SMALL)
@@ -114,6 +112,42 @@ def test_a_compressed_day_looks_like_a_day() -> None:
     np.testing.assert_allclose(
         _features(fast, history, origin // 300 * 5), _features(_FIVE_MINUTES, history, origin // 300 * 300), atol=0.02
     )
+
+
+_MINUTES = Window.fitting(step=timedelta(minutes=1), season=DAY, horizon=timedelta(minutes=10))
+
+
+def _minutes(random: np.random.Generator) -> FloatArray:
+    return random.uniform(1, 2, (2, _MINUTES.context)).astype(np.float32)
+
+
+@pytest.mark.parametrize("width", [1, 2, 24, 60])
+def test_the_last_hour_is_seen_in_single_minutes(width: int) -> None:
+    history = _minutes(np.random.default_rng(width))
+    place = columns(_MINUTES).shared.index(f"mean of last {width}")
+    found = _features(_MINUTES, history, np.array([0, 0]))[:, place]
+
+    np.testing.assert_allclose(found, history[:, -width:].mean(axis=1) / history.mean(axis=1), atol=2e-4)
+
+
+def test_what_is_before_the_last_hour_is_seen_in_parts_of_five_minutes() -> None:
+    history = _minutes(np.random.default_rng(2))
+    parts = history.reshape(2, -1, 5)
+    shuffled = np.random.default_rng(3).permuted(parts[:, :-12], axis=2)
+    other = np.concatenate([shuffled, parts[:, -12:]], axis=1).reshape(2, -1)
+    origin = np.array([0, 0])
+
+    np.testing.assert_allclose(_features(_MINUTES, other, origin), _features(_MINUTES, history, origin), atol=2 / 4096)
+
+
+def test_a_missing_minute_takes_what_is_known_of_its_part() -> None:
+    """A late scrape: the newest minute is not there, the four before it are."""
+    history = _minutes(np.random.default_rng(4))
+    like = history.copy()
+    history[:, -1], like[:, -1] = np.nan, history[:, -5:-1].mean(axis=1)
+    origin = np.array([0, 0])
+
+    np.testing.assert_allclose(_features(_MINUTES, history, origin), _features(_MINUTES, like, origin), atol=2 / 4096)
 
 
 def test_an_idle_workload_has_finite_features() -> None:

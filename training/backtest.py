@@ -6,7 +6,7 @@ fit anything on the span that it scores.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 from typing import Any
@@ -26,6 +26,7 @@ SHOWN = tuple(timedelta(minutes=minutes) for minutes in (1, 5, 10, 15, 30, 60, 3
 _MODEL = ""  # its name beside those of the baselines
 _ORIGINS = 256  # how many origins are answered at once; bounds the memory, not the result
 _FEWEST_SEASONS = 3
+_TOO_GOOD = 0.6  # a skill that on a noisy series is a leak until somebody says why it is not
 
 
 class BacktestError(ValueError):
@@ -94,6 +95,20 @@ class Report:
         rival = self.baselines[self.rival_at(step)]
         return _skill(float(self.model.pinball[step - 1].mean()), float(rival.pinball[step - 1].mean()))
 
+    def too_good(self) -> list[int]:
+        """The shown steps at which the model has more skill than the noise of the test leaves room for.
+
+        A load is noisy where noise alone makes so much of the better baseline's error that nobody can have that skill.
+        """
+        return [
+            step for step in self.steps() if self.skill_at(step) > _TOO_GOOD and self.noise_at(step) > 1 - _TOO_GOOD
+        ]
+
+    def noise_at(self, step: int) -> float:
+        """The share of the better baseline's error (RMSE) that even a value's neighbours leave; 0 where not known."""
+        error = float(self.baselines[self.rival_at(step)].rmse[step - 1])
+        return self.floor / error if error > 0 and np.isfinite(self.floor) else 0.0
+
     def to_dict(self) -> dict[str, Any]:
         """The scores as they stand in the card: by step of the horizon, the model's and each baseline's."""
         return {str(step): self._at(place, step) for place, step in enumerate(self.steps())}
@@ -141,13 +156,15 @@ def backtest(
 
 
 def beside(model: Model, naive: Answers, series: Series, zone: tzinfo, since: datetime, progress: Progress) -> Report:
-    """As `backtest`, where the baselines have answered before. Raises BacktestError, also where it cannot compare."""
+    """As `backtest`, where the baselines have answered before. Raises BacktestError."""
     own = ask({_MODEL: model}, series, zone, since, progress)
     if not np.array_equal(np.isnan(own.came), np.isnan(naive.came)):
-        raise BacktestError(f"{model.card.name} has no answer where the naive forecasts have one")
-    both = Answers(
-        clock=own.clock, came=own.came, said={**own.said, **naive.said}, scores={**own.scores, **naive.scores}
-    )
+        raise BacktestError(
+            f"{model.card.name} is silent where the naive forecasts are not, or speaks where they are silent; "
+            "a history of nothing but NaN must give NaN, and any other must give numbers"
+        )
+    said, scores = {**own.said, **naive.said}, {**own.scores, **naive.scores}
+    both = Answers(clock=own.clock, came=own.came, said=said, scores=scores)
     return report_of(both, window_of(model), series, since)
 
 
@@ -163,7 +180,7 @@ def report_of(answers: Answers, window: Window, series: Series, since: datetime)
         baselines=scores,
         calibrated=_calibrated(answers, window, model.levels),
         answers=answers,
-        floor=floor_of(series.values, (window.slots, DAYS_IN_WEEK * window.slots)),
+        floor=floor_of(series.values, len(series.until(since)), seasons=(window.slots, DAYS_IN_WEEK * window.slots)),
     )
 
 
@@ -209,7 +226,7 @@ def _before(series: Series, window: Window, since: datetime) -> Series:
     return before
 
 
-def _known(came: Floats, answers: Sequence[FloatArray]) -> NDArray[np.bool_]:
+def _known(came: Floats, answers: Iterable[FloatArray]) -> NDArray[np.bool_]:
     """What was recorded and forecast by all; [n, horizon]."""
     known = np.isfinite(came)
     for answer in answers:

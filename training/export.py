@@ -97,9 +97,19 @@ def refuse_losers(report: Report, family: str) -> None:
     )
 
 
-def with_scores(card: Card, report: Report) -> Card:
-    """The card with what the backtest found."""
-    return replace(card, scores=report.to_dict())
+def refuse_too_good(report: Report) -> None:
+    """Raises ExportError when the model is better than the noise of its test allows: such figures come from a leak."""
+    for step in report.too_good() if report.baselines else ():
+        raise ExportError(
+            f"too good to be true: {step * report.window.step} ahead the skill against {report.rival_at(step)} is "
+            f"{report.skill_at(step):.0%}, though noise alone makes {report.noise_at(step):.0%} of that one's error; "
+            'look for a value that was known too early, or say why it can be with --because "TEXT"'
+        )
+
+
+def with_scores(card: Card, report: Report, because: str | None = None) -> Card:
+    """The card with what the backtest found, and why that can be."""
+    return replace(card, scores=report.to_dict(), because=because)
 
 
 def _trained(series: Series) -> Trained:

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
 from controller.core.series import Series
 from controller.forecaster import Model
 from training import export
-from training.backtest import Report, backtest, hold_out
+from training.backtest import Answers, Report, ask, beside, hold_out
 from training.datasets import Dataset
 from training.export import ExportError
 from training.families.family import Family, Fitted
@@ -41,20 +41,29 @@ class Candidate:
     model: Model
     report: Report
 
-    def write(self, out: Path, *, may_lose: bool = False) -> Model:
-        """Write the model file; the model as read back. Raises ExportError, also when it loses to naive and may not."""
+    def write(self, out: Path, *, may_lose: bool = False, because: str | None = None) -> Model:
+        """Write the model file; the model as read back.
+
+        Raises ExportError, also when it loses to naive and may not, and when it is too good and nobody says why.
+        """
         if not may_lose:
             export.refuse_losers(self.report, self.fitted.family)
-        return export.write(self.fitted, export.with_scores(self.model.card, self.report), out)
+        if because is None:
+            export.refuse_too_good(self.report)
+        return export.write(self.fitted, export.with_scores(self.model.card, self.report, because), out)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """A series cut in two: what may be learned from, and from `since` (aware) on what it is tested on."""
+    """A series cut in two: what may be learned from, and from `since` (aware) on what it is tested on.
+
+    `_naive`: what the baselines answered, once they were asked.
+    """
 
     dataset: Dataset
     window: Window
     since: datetime
+    _naive: list[Answers] = field(default_factory=list, init=False, repr=False, compare=False)
 
     @classmethod
     def of(cls, dataset: Dataset, window: Window, since: datetime | None = None) -> Job:
@@ -74,9 +83,12 @@ class Job:
         return Candidate(fitted=fitted, model=model, report=self.judge(model, show))
 
     def judge(self, model: Model, show: Show = quiet) -> Report:
-        """Beside baselines whose bands come from the same past."""
-        baselines = {family.name: self._baseline(family) for family in _BASELINES}
-        return backtest(model, baselines, self.dataset.series, self.dataset.zone, self.since, show("testing"))
+        """Beside baselines whose bands come from the same past. Raises BacktestError."""
+        series, zone = self.dataset.series, self.dataset.zone
+        if not self._naive:
+            naive = {family.name: self._baseline(family) for family in _BASELINES}
+            self._naive.append(ask(naive, series, zone, self.since, show("testing the naive forecasts")))
+        return beside(model, self._naive[0], series, zone, self.since, show("testing"))
 
     def _baseline(self, family: Family) -> Model:
         fitted = family.fit(self.past, self.window, self.dataset.zone)

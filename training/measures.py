@@ -141,18 +141,19 @@ def _ratio(part: Floats, whole: Floats) -> Floats:
     return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
 
 
-def floor_of(values: Floats, seasons: tuple[int, ...] = ()) -> float:
-    """The error (RMSE) that is left to somebody who knows both neighbours of a value, and those a season before.
+def floor_of(values: Floats, first: int = 0, seasons: tuple[int, ...] = ()) -> float:
+    """The error (RMSE) that is left from `values[first]` on to somebody who knows both neighbours of a value.
 
-    No honest forecast of white noise, nor of the next step of anything smoother, is better: it does not know the
-    neighbour that comes. `seasons`: lags in steps; the difference to the same time of a season before is judged where
-    it is smoother, so that a load that repeats exactly has no noise. `values`: [n], NaN where not recorded; the result
-    is NaN where no value has both neighbours.
+    It is the standard deviation of white noise, and less than the best forecast of the next step of a random walk or
+    of anything smoother is off by; only a load that alternates can be foreseen better. `seasons`: lags in steps; what
+    differs from a season before is judged instead where that is smoother, so that a load that repeats exactly has no
+    noise. `values`: [n], NaN where not recorded; the result is NaN where no value has both neighbours.
     """
-    roughness = [_roughness(values)]
-    roughness += [_roughness(values[lag:] - values[:-lag]) / np.sqrt(2) for lag in seasons if lag < len(values)]
-    known = [one for one in roughness if np.isfinite(one)]
-    return min(known, default=float("nan"))
+    roughness = [_roughness(values[first:])]
+    for lag in seasons:
+        before = np.concatenate([np.full(lag, np.nan), values])[: len(values)]
+        roughness.append(_roughness((values - before)[first:]) / np.sqrt(2))
+    return min((one for one in roughness if np.isfinite(one)), default=float("nan"))
 
 
 def _roughness(values: Floats) -> float:

@@ -17,9 +17,11 @@ from training.calendars.event import Calendar, CalendarError, Event
 from training.windows import DAYS_IN_WEEK, Window
 
 Floats = NDArray[np.float64]
+Places = NDArray[np.int64]
 
 _WEEKS, _SEASONS = 4, 7  # how far an occurrence looks, both ways, for what the load would have been without it
 _FEWEST = 2  # values that can say so
+_BESIDE = 8  # this share of a season before and after an occurrence tells how busy the day is
 _WHOLE = 0.999  # of a step lies in an event; part of one would be measured too low
 
 
@@ -112,17 +114,29 @@ class _Usual:
     values: Floats
     window: Window
 
-    def at(self, places: NDArray[np.int64]) -> Floats:
-        """The median of the same time in the weeks around, or else in the seasons around; NaN where neither tells."""
-        weekly = self._median(places, DAYS_IN_WEEK * self.window.slots, _WEEKS)
-        return np.where(np.isfinite(weekly), weekly, self._median(places, self.window.slots, _SEASONS))
+    def at(self, places: Places) -> Floats:
+        """The same time of the weeks around, or else of the seasons around; NaN where neither tells."""
+        slots = self.window.slots
+        weekly = self._median(places, [DAYS_IN_WEEK * slots * week for week in range(-_WEEKS, _WEEKS + 1) if week])
+        daily = self._median(places, [slots * season for season in range(-_SEASONS, _SEASONS + 1) if season])
+        return np.where(np.isfinite(weekly), weekly, daily)
 
-    def _median(self, places: NDArray[np.int64], apart: int, reach: int) -> Floats:
-        moves = [move * apart for move in range(-reach, reach + 1) if move]
-        asked = places[:, None] + np.array(moves)
-        is_there = (asked >= 0) & (asked < len(self.values))
-        found = np.where(is_there, self.values[np.clip(asked, 0, len(self.values) - 1)], np.nan)
-        is_enough = np.isfinite(found).sum(axis=1) >= _FEWEST
+    def _median(self, places: Places, moves: list[int]) -> Floats:
+        """Of what was found after the moves, each in proportion to how the load around differs from that here."""
+        beside = max(1, self.window.slots // _BESIDE)
+        around = np.arange(places.min(initial=0) - beside, places.max(initial=0) + beside + 1)
+        found = np.stack([self._found(places + move) * self._proportion(around, move) for move in moves])
+        is_enough = np.isfinite(found).sum(axis=0) >= _FEWEST
         medians = np.full(len(places), np.nan)
-        medians[is_enough] = np.nanmedian(found[is_enough], axis=1) if is_enough.any() else np.nan
+        medians[is_enough] = np.nanmedian(found[:, is_enough], axis=0)
         return medians
+
+    def _proportion(self, around: Places, move: int) -> float:
+        here, there = self._found(around), self._found(around + move)
+        known = np.isfinite(here) & np.isfinite(there)
+        total = float(there[known].sum())
+        return float(here[known].sum()) / total if total > 0 else float("nan")
+
+    def _found(self, places: Places) -> Floats:
+        is_there = (places >= 0) & (places < len(self.values))
+        return np.where(is_there, self.values[np.clip(places, 0, len(self.values) - 1)], np.nan)

@@ -122,6 +122,7 @@ class _YamlEvent:
         if unknown := self.raw.keys() - _FIELDS:
             raise self._error(str(min(map(str, unknown))), f"is not known; there are {', '.join(sorted(_FIELDS))}")
         event = icalendar.Event()
+        self._zone()
         event.add("SUMMARY", self._name())
         event.add("DTSTART", self._time("start"))
         event.add("DTEND", self._end())
@@ -206,8 +207,8 @@ def _events(path: Path, component: icalendar.Event, reach: Reach) -> Iterator[Ev
     impact = _impact(path, component)
     if impact is None:
         return
-    _check(path, component)
-    spans = sorted(_spans(path, component, reach), key=lambda span: span.start)
+    _check(path, component, reach.zone)
+    spans = _spans(path, component, reach)
     if spans:
         yield Event(
             name=str(component.get("SUMMARY", component.get("UID", "unnamed"))),
@@ -217,9 +218,15 @@ def _events(path: Path, component: icalendar.Event, reach: Reach) -> Iterator[Ev
         )
 
 
-def _check(path: Path, component: icalendar.Event) -> None:
+def _check(path: Path, component: icalendar.Event, zone: tzinfo) -> None:
     if component.get("DTSTART") is None:
         raise _problem(path, component, "DTSTART", "is missing")
+    try:
+        length = _utc(component.end, zone) - _utc(component.start, zone)
+    except (ValueError, OverflowError) as error:
+        raise _problem(path, component, "DTSTART, DTEND or DURATION", str(error)) from error
+    if length <= timedelta(0):
+        raise _problem(path, component, "DTEND", "is not after DTSTART")
     rules = component.get("RRULE", [])
     for rule in rules if isinstance(rules, list) else [rules]:
         often = "".join(rule.get("FREQ", []))
@@ -227,23 +234,19 @@ def _check(path: Path, component: icalendar.Event) -> None:
             raise _problem(path, component, "RRULE", f"FREQ must be one of {', '.join(sorted(_RARE))}, not {often!r}")
 
 
-def _spans(path: Path, component: icalendar.Event, reach: Reach) -> Iterator[Span]:
+def _spans(path: Path, component: icalendar.Event, reach: Reach) -> list[Span]:
     """Every time that it happens within the reach."""
     if component.get("UID") is None:
         component.add("UID", "event")
     try:
         query = recurring_ical_events.of(_alone(component))
         found = query.between(reach.since.astimezone(UTC) - _MARGIN, reach.until.astimezone(UTC) + _MARGIN)
-        for each in found:
-            span = Span(start=_utc(each.start, reach.zone), end=_utc(each.end, reach.zone))
-            if span.end <= span.start:
-                raise _problem(path, component, "DTEND", "is not after DTSTART")
-            if span.start < reach.until and span.end > reach.since:
-                yield span
-    except (ValueError, TypeError, icalendar.error.InvalidCalendar) as error:
-        if isinstance(error, CalendarError):
-            raise
+    except (ValueError, TypeError) as error:
         raise _problem(path, component, "DTSTART, DTEND or RRULE", " ".join(str(error).split())) from error
+    spans = [Span(start=_utc(each.start, reach.zone), end=_utc(each.end, reach.zone)) for each in found]
+    return sorted(
+        (span for span in spans if span.start < reach.until and span.end > reach.since), key=lambda span: span.start
+    )
 
 
 def _alone(component: icalendar.Event) -> icalendar.Calendar:

@@ -6,9 +6,9 @@ The order of the steps and nothing else: each is in a file of its own.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from controller.core.series import Series
@@ -19,6 +19,7 @@ from training.datasets import Dataset
 from training.export import ExportError
 from training.families.family import Family, Fitted
 from training.families.seasonal import PERSISTENCE, SEASONAL_NAIVE
+from training.open_loop import OpenLoop, open_loop
 from training.windows import Window
 
 Tell = Callable[[int, int], None]  # how much is done, of how much
@@ -57,13 +58,14 @@ class Candidate:
 class Job:
     """A series cut in two: what may be learned from, and from `since` (aware) on what it is tested on.
 
-    `_naive`: what the baselines answered, once they were asked.
+    `_baselines`, `_answers`: what is the same for every model, once it was needed.
     """
 
     dataset: Dataset
     window: Window
     since: datetime
-    _naive: list[Answers] = field(default_factory=list, init=False, repr=False, compare=False)
+    _baselines: dict[str, Model] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _answers: list[Answers] = field(default_factory=list, init=False, repr=False, compare=False)
 
     @classmethod
     def of(cls, dataset: Dataset, window: Window, since: datetime | None = None) -> Job:
@@ -85,10 +87,22 @@ class Job:
     def judge(self, model: Model, show: Show = quiet) -> Report:
         """Beside baselines whose bands come from the same past. Raises BacktestError."""
         series, zone = self.dataset.series, self.dataset.zone
-        if not self._naive:
-            naive = {family.name: self._baseline(family) for family in _BASELINES}
-            self._naive.append(ask(naive, series, zone, self.since, show("testing the naive forecasts")))
-        return beside(model, self._naive[0], series, zone, self.since, show("testing"))
+        if not self._answers:
+            tell = show("testing the naive forecasts")
+            self._answers.append(ask(self.baselines(), series, zone, self.since, tell))
+        return beside(model, self._answers[0], series, zone, self.since, show("testing"))
+
+    def let_go(self, model: Model, length: timedelta) -> OpenLoop:
+        """All of `length` after the past at once, beside the baselines. Raises BacktestError."""
+        rivals = {model.card.name: model, **self.baselines()}
+        return open_loop(rivals, self.dataset.series, self.dataset.zone, self.since, length)
+
+    def baselines(self) -> Mapping[str, Model]:
+        """The naive forecasts, whose bands come from the same past."""
+        for family in _BASELINES:
+            if family.name not in self._baselines:
+                self._baselines[family.name] = self._baseline(family)
+        return self._baselines
 
     def _baseline(self, family: Family) -> Model:
         fitted = family.fit(self.past, self.window, self.dataset.zone)

@@ -95,13 +95,19 @@ def _scored(record: TrackRecord, pending: Pending, actual: float, level: float, 
     )
 
 
-def tracked(correction: Numbers, level: Numbers, is_covered: bool | NDArray[np.bool_]) -> NDArray[np.float64]:
+def tracked(
+    correction: Numbers,
+    level: Numbers,
+    is_covered: bool | NDArray[np.bool_],
+    rate: Numbers = CORRECTION_RATE,
+    bounds: tuple[float, float] = CORRECTION_BOUNDS,
+) -> NDArray[np.float64]:
     """The correction after one more truth: up where it was not covered, down where it was; any shape.
 
-    In the long run the share of covered truths is the level, whatever the forecasts are.
+    In the long run the share of covered truths is the level, whatever the forecasts are, as far as the bounds allow.
     """
-    moved = correction + CORRECTION_RATE * (level - np.asarray(is_covered))
-    return np.minimum(CORRECTION_BOUNDS[1], np.maximum(CORRECTION_BOUNDS[0], moved))
+    moved = correction + rate * (level - np.asarray(is_covered))
+    return np.minimum(bounds[1], np.maximum(bounds[0], moved))
 
 
 def _naive_loss(level: float, naive: float | None, actual: float, loss: float) -> float:

@@ -23,19 +23,15 @@ from controller.core.series import Series
 from controller.forecaster import Model, load_model
 from controller.ports import ModelError
 from training import export, workers
-from training.backtest import BacktestError, Report
-from training.datasets import DataError
-from training.export import ExportError
-from training.families.family import FitError, Fitted, Past
+from training.backtest import Report
+from training.families.family import Fitted, Past
 from training.families.lightgbm import LightGBM
 from training.job import Job
-from training.member import INPUTS, Member, signed
-from training.windows import Window, WindowError
+from training.member import INPUTS, MENDABLE, Member, signed
+from training.registry import Place
+from training.windows import Window
 
 Verdict = Literal["fitted", "kept", "failed"]
-
-MENDABLE = (DataError, WindowError, FitError, BacktestError, ExportError, ModelError)
-"""What can be wrong with one series; anything else is wrong with the program, and ends its process."""
 
 _PRELOAD = ("training.fleet", "training.families.seasonal")
 _KIBI = 1024
@@ -83,32 +79,30 @@ class Order:
     is_forced: bool = False
 
     @property
-    def path(self) -> Path:
+    def place(self) -> Place:
         """Where its model goes."""
-        return self.out / f"{self.member.name}.onnx"
+        return Place(models=self.out, name=self.member.name)
 
 
 def fit_each(orders: Sequence[Order], *, processes: int) -> Iterator[Outcome]:
     """A model for each, in the order in which they are done; `processes` at a time."""
-    sweep(orders)
+    _sweep(orders)
     try:
         for order, found in workers.each(fit_one, orders, workers=processes, preload=_PRELOAD):
             yield _settled(order, found)
     finally:
-        sweep(orders)
+        _sweep(orders)
+
+
+def _sweep(orders: Iterable[Order]) -> None:
+    for order in orders:
+        order.place.sweep()
 
 
 def _settled(order: Order, found: Outcome | workers.BrokenError) -> Outcome:
     if isinstance(found, workers.BrokenError):
         return Outcome(name=order.member.name, verdict="failed", why=str(found))
     return found
-
-
-def sweep(orders: Iterable[Order]) -> None:
-    """Remove what killed processes left of the models in question; nobody else writes these."""
-    for order in orders:
-        for left in order.out.glob(f".{order.path.name}.*"):
-            left.unlink(missing_ok=True)
 
 
 def fit_one(order: Order) -> Outcome:
@@ -130,12 +124,12 @@ def _fit(order: Order) -> Outcome:
     member = order.member
     dataset = member.load(order.now)
     inputs = member.inputs(dataset)
-    held = None if order.is_forced else _up_to_date(order.path, inputs)
+    held = None if order.is_forced else _up_to_date(order.place.path, inputs)
     if held is not None:
         return Outcome(name=member.name, verdict="kept", family=held.card.family, why="the same data and settings")
     job = Job.of(dataset, member.window, member.test_from)
     best = signed(member.best(job), inputs)
-    best.write(order.path)
+    best.write(order.place.path)
     lost = best.fitted.family != member.family
     return _judged(member.name, best.fitted.family, best.report, f"{member.family} lost to naive" if lost else "")
 

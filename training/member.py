@@ -12,13 +12,18 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, tzinfo
 from importlib.metadata import version
 
+from controller.ports import ModelError
 from training import datasets, export
-from training.backtest import Report
-from training.datasets import Aggregate, Dataset
+from training.backtest import BacktestError, Report
+from training.datasets import Aggregate, DataError, Dataset
 from training.export import ExportError
 from training.families.catalogue import family_of
+from training.families.family import FitError
 from training.job import Candidate, Job
-from training.windows import Window
+from training.windows import Window, WindowError
+
+MENDABLE = (DataError, WindowError, FitError, BacktestError, ExportError, ModelError, OSError)
+"""What can be wrong with one series; anything else is wrong with the program, and ends its process."""
 
 INPUTS = "inputs"  # under this name the card keeps what the model was made from
 _LIBRARIES = ("predictive-scaler", "lightgbm", "numpy", "onnx", "onnxruntime")

@@ -1,0 +1,275 @@
+"""May a newly trained model take the place of the one in use? Only if it did better on days that neither had seen.
+
+The challenger learns from all but the last days; champion and challenger are then asked the same questions of these
+days through their files. The very file that won is promoted: refitting it on the judged days as well would put a model
+in use that nobody judged, and leave no days on which its successor could be compared with it. Must not print.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from controller.forecaster import FloatArray, IntArray, Model, load_model
+from controller.ports import ModelError
+from training import workers
+from training.backtest import BacktestError, window_of
+from training.datasets import Dataset
+from training.families.family import LEVELS
+from training.job import Candidate, Job
+from training.measures import Floats, pinball
+from training.member import MENDABLE, Member, signed
+from training.registry import Place
+from training.windows import futures, histories, origins
+
+Verdict = Literal["promoted", "kept", "failed"]
+
+_FEWEST = 2  # days; one alone cannot be resampled
+_RESAMPLES = 2000
+_ORIGINS = 256  # how many origins are answered at once; bounds the memory, not the result
+_PRELOAD = ("training.retraining", "training.families.lightgbm", "training.families.seasonal")
+
+
+class RetrainingError(ValueError):
+    """What is asked cannot be done; the message names the cure."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """When a challenger wins. `days`: seasons to judge on, at least `fewest`; `keep`: old files of a model.
+
+    `margin`: the share of the champion's loss that must be saved, so that noise does not change models every night.
+    `sure`: the share of resamples of the days in which the challenger must be ahead, so that one odd day does not
+    decide. Of two equally good models with independent days the challenger wins so in about 1 of 20 comparisons
+    (`tests/training/test_retraining.py` counts it); the models being equal, that costs nothing but a replaced file.
+    """
+
+    days: int = 7
+    fewest: int = 3
+    margin: float = 0.02
+    sure: float = 0.95
+    keep: int = 3
+
+    def __post_init__(self) -> None:
+        if not _FEWEST <= self.fewest <= self.days:
+            raise RetrainingError(f"{self.fewest} days at least and {self.days} at most: it takes 2 or more to compare")
+        if not (0 <= self.margin < 1 and 0.5 <= self.sure <= 1 and self.keep >= 1):  # noqa: PLR2004  # as a coin
+            raise RetrainingError("the margin is a share of 0 to 1, sure one of 0.5 to 1, and keep at least 1")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """One series whose model in `models` may be replaced."""
+
+    member: Member
+    models: Path
+    now: datetime
+    rules: Rules = field(default_factory=Rules)
+
+    @property
+    def place(self) -> Place:
+        """Where the champion and its predecessors lie."""
+        return Place(models=self.models, name=self.member.name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What was decided about one model, and why. `champion`, `challenger`: summed pinball losses of the same values.
+
+    `gain`: the share of the champion's loss that the challenger saved. `sure`: in which share of the resampled days it
+    did. `since`, `until`: the judged span. None where nothing was compared.
+    """
+
+    name: str
+    time: datetime
+    verdict: Verdict
+    why: str
+    family: str = ""
+    champion: float | None = None
+    challenger: float | None = None
+    gain: float | None = None
+    sure: float | None = None
+    days: int | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """As it stands in the log."""
+        return {
+            name: value.isoformat() if isinstance(value, datetime) else value for name, value in asdict(self).items()
+        }
+
+
+def retrain_each(orders: Sequence[Order], *, processes: int) -> Iterator[Decision]:
+    """A decision about each, in the order in which they are made; `processes` at a time."""
+    for order, found in workers.each(retrain, orders, workers=processes, preload=_PRELOAD):
+        if isinstance(found, workers.BrokenError):
+            found = Decision(name=order.member.name, time=order.now, verdict="failed", why=str(found))  # noqa: PLW2901
+        yield found
+
+
+def retrain(order: Order) -> Decision:
+    """Train a challenger, compare, promote it or not, and write down why."""
+    try:
+        order.place.sweep()
+        decision = _decide(order)
+        order.place.note(decision.to_dict())
+    except MENDABLE as error:
+        return Decision(name=order.member.name, time=order.now, verdict="failed", why=str(error))
+    return decision
+
+
+def _decide(order: Order) -> Decision:
+    dataset = order.member.load(order.now)
+    champion = _champion(order)
+    if isinstance(champion, str):
+        return _crown(order, dataset, champion)
+    season, series = order.member.season, dataset.series
+    if champion.card.trained is None:
+        return _kept(order, "the champion's card does not say what it was trained on, so no day is known to be unseen")
+    unseen = (series.end - datetime.fromisoformat(champion.card.trained.end)) // season
+    days = min(order.rules.days, unseen)
+    if days < order.rules.fewest:
+        return _kept(order, f"{max(0, unseen)} days since the champion was trained; it takes {order.rules.fewest}")
+    return _compete(order, Job(dataset=dataset, window=order.member.window, since=series.end - days * season), champion)
+
+
+def _kept(order: Order, why: str) -> Decision:
+    return Decision(name=order.member.name, time=order.now, verdict="kept", why=why)
+
+
+def _champion(order: Order) -> Model | str:
+    """The model in use, or why there is none that could be compared."""
+    if not order.place.path.exists():
+        return "there was no model"
+    try:
+        model = load_model(order.place.path)
+    except ModelError as error:
+        return f"the champion is broken ({error})"
+    mine, wanted = window_of(model), order.member.window
+    if (mine.step, mine.season, mine.horizon) != (wanted.step, wanted.season, wanted.horizon):
+        return "the fleet file asks for another step, season or horizon than the champion has"
+    if not set(model.card.levels) & set(LEVELS):
+        return "the champion has no level in common with what is trained here"
+    return model
+
+
+def _crown(order: Order, dataset: Dataset, why: str) -> Decision:
+    """There is nobody to beat but the naive forecasts."""
+    job = Job.of(dataset, order.member.window, order.member.test_from)
+    best = order.member.best(job)
+    promote(order, signed(best, order.member.inputs(dataset)))
+    return Decision(
+        name=order.member.name,
+        time=order.now,
+        verdict="promoted",
+        why=_stand_in(order.member, best) + why,
+        family=best.fitted.family,
+        challenger=best.report.model.loss,
+        since=job.since,
+        until=dataset.series.end,
+    )
+
+
+def _stand_in(member: Member, best: Candidate) -> str:
+    """That the family asked for lost to naive, where it did."""
+    found = best.fitted.family
+    return "" if found == member.family else f"{member.family} lost to {found}, which stands for it; "
+
+
+def _compete(order: Order, job: Job, champion: Model) -> Decision:
+    best = order.member.best(job)
+    losses = daily_losses([champion, best.model], job)
+    result = compare(losses[0], losses[1], order.rules)
+    if result.is_win:
+        promote(order, signed(best, order.member.inputs(job.dataset)))
+    return Decision(
+        name=order.member.name,
+        time=order.now,
+        verdict="promoted" if result.is_win else "kept",
+        why=_stand_in(order.member, best) + result.why,
+        family=best.fitted.family,
+        champion=float(losses[0].sum()),
+        challenger=float(losses[1].sum()),
+        gain=result.gain,
+        sure=result.sure,
+        days=losses.shape[1],
+        since=job.since,
+        until=job.dataset.series.end,
+    )
+
+
+def daily_losses(models: Sequence[Model], job: Job) -> Floats:
+    """The pinball losses of each model summed over the questions of each judged day, [models, days].
+
+    Only what all of them answered counts, at the levels that all of them have. Raises BacktestError.
+    """
+    series = job.dataset.series
+    first, slots = len(job.past) - 1, job.window.slots
+    asked = np.arange(first, len(series) - 1)
+    came, clock = futures(series, job.window), origins(series, job.dataset.zone)
+    levels = sorted(set.intersection(*(set(model.card.levels) for model in models)))
+    seen = [histories(series, window_of(model)) for model in models]
+    sums = np.zeros((len(models), -(-len(asked) // slots)))
+    for part in np.array_split(asked, 1 + len(asked) // _ORIGINS):
+        said = [_said(model, past[part], clock[part], levels) for model, past in zip(models, seen, strict=True)]
+        known = np.isfinite(came[part]) & np.all([np.isfinite(each).all(axis=-1) for each in said], axis=0)
+        for place, each in enumerate(said):
+            loss = pinball(each, np.array(levels), came[part])
+            np.add.at(sums[place], (part - first) // slots, np.where(known[..., None], loss, 0.0).sum(axis=(1, 2)))
+    if not sums.any():
+        raise BacktestError(f"nothing after {job.since} can be judged")
+    return sums
+
+
+def _said(model: Model, history: FloatArray, origin: IntArray, levels: Sequence[float]) -> Floats:
+    kept = [model.card.levels.index(level) for level in levels]
+    return model.predict(history, origin)[..., kept].astype(np.float64)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """Whether the challenger wins, by how much, and how sure that is."""
+
+    is_win: bool
+    gain: float
+    sure: float
+    why: str
+
+
+def compare(champion: Floats, challenger: Floats, rules: Rules) -> Comparison:
+    """Two models by their losses of the same days, [days] each.
+
+    The days are the unit, because the errors within one depend on one another; pairs of them are drawn anew, as often
+    as it takes to see how much the verdict hangs on single days.
+    """
+    random = np.random.default_rng(1)  # noqa: TID251  # seeded
+    drawn = random.integers(len(champion), size=(_RESAMPLES, len(champion)))
+    sure = float((challenger[drawn].sum(axis=1) < champion[drawn].sum(axis=1)).mean())
+    whole = float(champion.sum())
+    gain = 1 - float(challenger.sum()) / whole if whole > 0 else 0.0
+    is_win = gain >= rules.margin and sure >= rules.sure
+    wanted = "" if is_win else f"; it takes {rules.margin:.1%} and {rules.sure:.0%}"
+    why = f"the challenger's loss is {gain:+.1%} below the champion's, in {sure:.0%} of resampled days{wanted}"
+    return Comparison(is_win=is_win, gain=gain, sure=sure, why=why)
+
+
+def promote(order: Order, winner: Candidate) -> None:
+    """Put the winner in the champion's place and keep the old file. Raises ExportError, OSError."""
+    order.place.retire(order.rules.keep)
+    winner.write(order.place.path)
+
+
+def roll_back(place: Place, now: datetime, keep: int) -> Decision:
+    """Bring the last earlier model back; the one in use becomes an earlier one. Raises RetrainingError."""
+    old = place.bring_back(keep)
+    if old is None:
+        raise RetrainingError(f"there is no sound earlier model of {place.name!r} beside {place.path}")
+    decision = Decision(name=place.name, time=now, verdict="promoted", why=f"rolled back to {old.name}")
+    place.note(decision.to_dict())
+    return decision

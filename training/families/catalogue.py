@@ -34,11 +34,25 @@ def _seasonal_naive_week(_progress: Progress) -> Family:
     return SEASONAL_NAIVE_WEEK
 
 
+def _ets(progress: Progress) -> Family:
+    from training.families.smoothing import Smoothing  # noqa: PLC0415
+
+    return Smoothing(progress=progress)
+
+
+def _sarima(progress: Progress) -> Family:
+    from training.families.sarima import Sarima  # noqa: PLC0415
+
+    return Sarima(progress=progress)
+
+
 # In the order in which `auto` tries them: the quick ones first.
 FAMILIES: dict[str, Callable[[Progress], Family]] = {
     "persistence": _persistence,
     "seasonal-naive": _seasonal_naive,
     "seasonal-naive-week": _seasonal_naive_week,
+    "ets": _ets,
+    "sarima": _sarima,
     "lightgbm": _lightgbm,
 }
 

@@ -1,4 +1,4 @@
-"""Where does past load come from? Files, Prometheus, or a generated trace: all become one Series.
+"""Where does past load come from? Files, Prometheus, public traces or a generated one: all become one Series.
 
 Missing is not zero: a step with any missing part is NaN. Must not know what the series is used for.
 """
@@ -6,18 +6,19 @@ Missing is not zero: a step with any missing part is NaN. Must not know what the
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
 import numpy as np
 
 from controller.core.series import Series
-from training.datasets import prometheus, tables
+from training.datasets import files, prometheus
 from training.datasets.quality import Quality
+from training.datasets.reading import Reading, of_series, within
 from training.datasets.request import Aggregate, DataError, Dataset, Request
 from training.generated import generate
 
-__all__ = ["Aggregate", "DataError", "Dataset", "Quality", "Request", "load"]
+__all__ = ["Aggregate", "DataError", "Dataset", "Quality", "Reading", "Request", "finished", "load", "read"]
 
 _GENERATED = "generated"
 _GENERATED_SEASONS = 28
@@ -25,24 +26,29 @@ _GENERATED_SEASONS = 28
 
 def load(request: Request) -> Dataset:
     """Read the series, without missing steps at either end. Raises DataError."""
-    found = _reader(request)
-    series = _trimmed(_between(found.series, request.since, request.until))
-    recorded = series.values[np.isfinite(series.values)]
+    found = finished(read(request, request.step).dataset(request.step), request)
+    recorded = found.series.values[np.isfinite(found.series.values)]
     if len(recorded) > 1 and np.ptp(recorded) == 0:
         raise DataError(f"every step holds {recorded[0]:g}; a constant series leaves nothing to forecast")
-    gaps = len(series) - len(recorded)
-    about = f"{found.about}; {series.start} to {series.end}, {len(series)} steps of {series.step}, {gaps} missing"
-    quality = replace(found.quality, steps=len(series), gaps=gaps)
-    return replace(found, series=series, about=about, quality=quality)
+    return found
 
 
-def _reader(request: Request) -> Dataset:
+def read(request: Request, step: timedelta) -> Reading:
+    """What can be put together to multiples of `step`. Raises DataError."""
     scheme = urlsplit(request.data).scheme
     if scheme in prometheus.SCHEMES:
-        return prometheus.read(request)
+        return prometheus.read(request, step)
     if scheme == _GENERATED:
-        return _from_generator(request)
-    return tables.read(request)
+        return _from_generator(request, step)
+    return files.read(request, step)
+
+
+def finished(found: Dataset, request: Request) -> Dataset:
+    """Only the span that was asked for, without missing steps at either end. Raises DataError."""
+    series = _trimmed(_between(found.series, request.since, request.until))
+    quality = within(found.quality, series)
+    span = f"{series.start} to {series.end}, {len(series)} steps of {series.step}, {quality.gaps} missing"
+    return replace(found, series=series, about=f"{found.about}; {span}", quality=quality)
 
 
 def _between(series: Series, since: datetime | None, until: datetime | None) -> Series:
@@ -62,9 +68,10 @@ def _trimmed(series: Series) -> Series:
     return Series(end=end, step=series.step, values=series.values[first : last + 1])
 
 
-def _from_generator(request: Request) -> Dataset:
+def _from_generator(request: Request, step: timedelta) -> Reading:
     seed = urlsplit(request.data).path
     if not seed.isdecimal():
         raise DataError(f"{request.data}: write a whole number as the seed, as in {_GENERATED}:1")
-    series = generate(int(seed), step=request.step, season=request.season, seasons=_GENERATED_SEASONS)
-    return Dataset(series=series, zone=request.zone or UTC, about=f"a generated trace (seed {seed}), not a measurement")
+    series = generate(int(seed), step=step, season=request.season, seasons=_GENERATED_SEASONS)
+    source = f"a generated trace (seed {seed}), not a measurement"
+    return of_series(series, request.aggregate or "sum", request.zone or UTC, source)

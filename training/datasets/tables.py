@@ -1,57 +1,114 @@
-"""What load does a table hold? Rows of times and values become a Series.
+"""What load does a table hold? Rows of CSV, plain numbers or Parquet become steps, read in parts of constant size.
 
-Missing is not zero: a step with any missing part is NaN. Must not know what the series is used for.
+Must not mend a row: what is no number or no time stops the reading with the row's number.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
+import polars as pl
 
-from controller.core.series import EPOCH, Series, floor_to_step
-from training.datasets.request import Aggregate, DataError, Dataset, Request
+from controller.core.series import EPOCH
+from training.datasets import clock
+from training.datasets.buckets import SECOND, Floats
+from training.datasets.compression import blocks, first_lines
+from training.datasets.reading import Gathering, Reading
+from training.datasets.request import Aggregate, DataError, Request
+from training.datasets.seconds import Ints
 
-Floats = NDArray[np.float64]
-
+TIMESTAMP = "timestamp"
 _COUNTS = ("requests", "request_count")  # how many in a period: periods add up
 _LOADS = ("load", "value")  # how much at a time: periods average
-_TIMESTAMP = "timestamp"
-_SECOND = timedelta(seconds=1)
-_ZONED = re.compile(r"(?:Z|:\d\d(?:\.\d+)?[+-]\d\d(?::?\d\d)?)$", re.IGNORECASE)
+_BLOCK = 16 << 20  # bytes of text at a time; a table has more columns than a log has measures
+_ROWS = 1 << 18  # of Parquet at a time
+_NOTHING = ["", "NA", "N/A", "NULL", "null", "None", "NaN", "nan", "-"]
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_SEPARATORS = ",;\t|"
+_NUMBERS = re.compile(rb"[\d\s.,;eE+-]*\d[\d\s.,;eE+-]*|nan|NaN")
+_BETWEEN_NUMBERS = re.compile(rb"[\s,;]+")
+_TXT_EVERY = timedelta(minutes=5)
+_TXT_START = datetime(2024, 1, 1, tzinfo=UTC)  # a Monday: a week of plain numbers is taken to begin with one
 
 
-def read(request: Request) -> Dataset:
-    """Read a CSV file. Raises DataError."""
-    table = _table(Path(request.data))
-    column = _column(table, request.column)
-    aggregate = request.aggregate or ("sum" if column in _COUNTS else "mean")
-    values = _numbers(table[column], column)
-    times, zone = _times(table, request)
-    if not len(values):
-        raise DataError(f"{request.data} has a heading but no rows")
-    series, every = _buckets(times, values, request.step, aggregate)
-    verb = {"sum": "summed", "mean": "averaged"}[aggregate]
-    about = f"{len(values)} values of {column}, one each {every}, {verb} in steps of {request.step}"
-    return Dataset(series=series, zone=zone, about=about)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Layout:
+    """Which columns count, and how the values make a step. `start`, `every`: of rows without a time; seconds."""
+
+    column: str
+    aggregate: Aggregate
+    start: int | None = None
+    every: int = 0
+
+    @property
+    def columns(self) -> list[str]:
+        return [self.column] if self.start is not None else [TIMESTAMP, self.column]
 
 
-def _table(path: Path) -> pd.DataFrame:
+def read_csv(request: Request, step: timedelta) -> Reading:
+    """A table of text with a heading. Raises DataError."""
+    path = Path(request.data)
+    heading = first_lines(path, 1)
+    if not heading:
+        raise DataError(f"{path} is empty")
+    title = heading[0].removeprefix(_BYTE_ORDER_MARK).decode("utf-8", "replace")
+    separator = max(_SEPARATORS, key=title.count)
+    names = [name.strip().strip('"') for name in title.split(separator)]
+    layout = _layout(names, request)
+    return _read(request, step, layout, _csv_parts(path, title.encode(), separator, layout))
+
+
+def read_numbers(request: Request, step: timedelta) -> Reading:
+    """Plain numbers, one a line or separated by commas, one each five minutes or `every`. Raises DataError."""
+    start = (request.start or _TXT_START) - EPOCH
+    every = request.every or _TXT_EVERY
+    layout = _Layout(column="load", aggregate=request.aggregate or "mean", start=start // SECOND, every=every // SECOND)
+    note = (
+        ()
+        if request.start
+        else (f"the file names no time: it is taken to begin at {_TXT_START}; say when with --start",)
+    )
+    return _read(request, step, layout, _number_parts(Path(request.data)), note)
+
+
+def read_parquet(request: Request, step: timedelta) -> Reading:
+    """A table of Parquet. Raises DataError."""
+    path = Path(request.data)
     try:
-        return pd.read_csv(path)
-    except pd.errors.EmptyDataError as error:
-        raise DataError(f"{path} is empty") from error
-    except (OSError, UnicodeDecodeError, pd.errors.ParserError) as error:
-        raise DataError(f"{path} cannot be read as CSV: {error}") from error
+        table = pl.scan_parquet(path)
+        layout = _layout(table.collect_schema().names(), request)
+        rows = table.select(pl.len()).collect().item()
+        parts = (table.select(layout.columns).slice(at, _ROWS).collect() for at in range(0, rows, _ROWS))
+        return _read(request, step, layout, parts)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise DataError(f"{path} cannot be read as Parquet: {_first_line(error)}") from error
 
 
-def _column(table: pd.DataFrame, wanted: str | None) -> str:
-    names = [str(name) for name in table.columns]
+def is_numbers(path: Path, lines: list[bytes]) -> bool:
+    """Whether a file that begins with `lines` holds plain numbers and nothing else."""
+    if not lines or not all(_NUMBERS.fullmatch(line.strip()) for line in lines):
+        return False
+    columns = {line.count(b",") + line.count(b";") for line in lines}
+    return ".txt" in path.suffixes or columns == {0} or len(lines) == 1
+
+
+def _layout(names: list[str], request: Request) -> _Layout:
+    column = _column(names, request.column)
+    aggregate = request.aggregate or ("sum" if column in _COUNTS else "mean")
+    if TIMESTAMP in names:
+        return _Layout(column=column, aggregate=aggregate)
+    if request.start is None or request.every is None:
+        raise DataError(f"there is no column {TIMESTAMP!r}; say when the first value is with --start and --every")
+    start, every = (request.start - EPOCH) // SECOND, request.every // SECOND
+    return _Layout(column=column, aggregate=aggregate, start=start, every=every)
+
+
+def _column(names: list[str], wanted: str | None) -> str:
     if wanted is not None and wanted not in names:
         raise DataError(f"there is no column {wanted!r}; the file has {', '.join(names)}")
     known = [name for name in (*_COUNTS, *_LOADS) if name in names]
@@ -60,85 +117,79 @@ def _column(table: pd.DataFrame, wanted: str | None) -> str:
     return wanted if wanted is not None else known[0]
 
 
-def _numbers(column: pd.Series[float], name: str) -> Floats:
-    try:
-        values = pd.to_numeric(column).to_numpy(np.float64, na_value=np.nan)
-    except (ValueError, TypeError) as error:
-        raise DataError(f"column {name!r} holds something that is not a number: {error}") from error
-    if (values < 0).any():
-        row = int(np.flatnonzero(values < 0)[0])
-        raise DataError(f"column {name!r} holds a load below zero, {values[row]:g} in row {row + 1}")
+def _csv_parts(path: Path, heading: bytes, separator: str, layout: _Layout) -> Iterator[pl.DataFrame]:
+    is_first = True
+    for block in blocks(path, _BLOCK):
+        try:
+            yield pl.read_csv(
+                block.removeprefix(_BYTE_ORDER_MARK).lstrip() if is_first else heading + b"\n" + block,
+                separator=separator,
+                columns=layout.columns,
+                infer_schema=False,
+                null_values=_NOTHING,
+            )
+        except pl.exceptions.PolarsError as error:
+            raise DataError(f"{path} cannot be read as CSV: {_first_line(error)}") from error
+        is_first = False
+
+
+def _number_parts(path: Path) -> Iterator[pl.DataFrame]:
+    for block in blocks(path):
+        words = [word.decode("latin-1") for word in _BETWEEN_NUMBERS.split(block) if word]
+        yield pl.DataFrame({"load": words}, schema={"load": pl.String})
+
+
+def _read(
+    request: Request, step: timedelta, layout: _Layout, parts: Iterator[pl.DataFrame], notes: tuple[str, ...] = ()
+) -> Reading:
+    gathering = Gathering(step // SECOND, request.now)
+    zone, rows = request.zone, 0
+    for part in filter(len, parts):
+        times, own = _times(part, layout, zone, rows)
+        zone = zone or own
+        gathering.add(times, _numbers(part[layout.column], rows))
+        rows += len(part)
+    tally = gathering.tally(layout.column)
+    quality = replace(gathering.quality(), notes=notes)
+    every = timedelta(seconds=tally.every)
+    return Reading(
+        tally=tally,
+        measure=layout.column,
+        aggregate=layout.aggregate,
+        zone=zone or UTC,
+        source=f"{rows} values of {layout.column}, one each {every}",
+        quality=quality,
+    )
+
+
+def _times(part: pl.DataFrame, layout: _Layout, zone: tzinfo | None, row: int) -> tuple[Ints, tzinfo | None]:
+    """When each row's period begins, in seconds since 1970 UTC; `row`: how many came before."""
+    if layout.start is not None:
+        return layout.start + layout.every * np.arange(row, row + len(part), dtype=np.int64), None
+    column = part[TIMESTAMP]
+    stamps = clock.read(column, zone) if column.dtype == pl.String else clock.of_column(column, zone)
+    if not stamps.known.all():
+        at = int(stamps.known.argmin())
+        raise DataError(
+            f"row {row + at + 1} has no definite time ({column[at]!r}); write timestamps as ISO 8601 with their zone"
+        )
+    if stamps.is_finer and len(np.unique(stamps.seconds)) < len(stamps.seconds):
+        raise DataError("there are several values within a second; put them together by second first")
+    return stamps.seconds, stamps.zone
+
+
+def _numbers(column: pl.Series, row: int) -> Floats:
+    """NaN where nothing was recorded."""
+    if column.dtype == pl.String:
+        column = column.str.strip_chars()
+    numbers = column.cast(pl.Float64, strict=False)
+    wrong = numbers.is_null() & column.is_not_null()
+    if wrong.any():
+        at = wrong.arg_max() or 0
+        raise DataError(f"column {column.name!r} holds {column[at]!r} in row {row + at + 1}, which is not a number")
+    values = numbers.to_numpy()
     return np.where(np.isfinite(values), values, np.nan)
 
 
-def _times(table: pd.DataFrame, request: Request) -> tuple[NDArray[np.int64], tzinfo]:
-    """When each value's period begins, in whole seconds since 1970 UTC, and whose wall clock that is."""
-    if _TIMESTAMP in table.columns:
-        return _stamps([str(stamp) for stamp in table[_TIMESTAMP]], request.zone)
-    if request.start is None or request.every is None:
-        raise DataError(f"there is no column {_TIMESTAMP!r}; say when the first value is with --start and --every")
-    first, every = (request.start - EPOCH) // _SECOND, request.every // _SECOND
-    return first + every * np.arange(len(table), dtype=np.int64), request.zone or request.start.tzinfo or UTC
-
-
-def _stamps(stamps: Sequence[str], zone: tzinfo | None) -> tuple[NDArray[np.int64], tzinfo]:
-    try:
-        if zone is None:
-            zone = _own_zone(stamps)
-        parsed = pd.to_datetime(pd.Series(stamps, dtype=str), utc=_is_zoned(stamps), format="ISO8601")
-        if parsed.dt.tz is None:
-            parsed = parsed.dt.tz_localize(zone, ambiguous="NaT", nonexistent="NaT")
-    except ValueError as error:
-        raise DataError(
-            f"the timestamps cannot be read as ISO 8601, all with a zone or all without: {error}"
-        ) from error
-    if parsed.isna().any():
-        row = int(parsed.isna().to_numpy().argmax())
-        raise DataError(f"row {row + 1} has no definite time ({stamps[row]!r}); write timestamps with their zone")
-    seconds = parsed.dt.tz_convert("UTC").dt.as_unit("s").astype("int64")
-    return np.array(seconds, np.int64), zone
-
-
-def _is_zoned(stamps: Sequence[str]) -> bool:
-    """Raises ValueError where some have a zone and some have none."""
-    zoned = [_ZONED.search(stamp) is not None for stamp in stamps]
-    if any(zoned) and not all(zoned):
-        raise ValueError(f"{stamps[zoned.index(False)]!r} has no zone")
-    return any(zoned)
-
-
-def _own_zone(stamps: Sequence[str]) -> tzinfo:
-    """The first timestamp's own offset. Raises DataError where it has none."""
-    offset = datetime.fromisoformat(stamps[0]).utcoffset() if stamps else timedelta(0)
-    if offset is None:
-        raise DataError(f"timestamps such as {stamps[0]!r} have no zone; say which with --time-zone, as in UTC")
-    return timezone(offset)
-
-
-def _buckets(
-    times: NDArray[np.int64], values: Floats, step: timedelta, aggregate: Aggregate
-) -> tuple[Series, timedelta]:
-    """Values put together by step, and the time between two of them; a step that lacks a value is NaN."""
-    times, first_of = np.unique(times, return_index=True)  # a row that comes twice is one row
-    values = values[first_of]
-    every = _interval(times, step)
-    per_step = step // every
-    begin = (floor_to_step(EPOCH + int(times[0]) * _SECOND, step) - EPOCH) // _SECOND
-    places = (times - begin) // round(step.total_seconds())
-    count = int(places[-1]) + 1
-    present = np.bincount(places, weights=np.isfinite(values), minlength=count)
-    sums = np.bincount(places, weights=np.nan_to_num(values), minlength=count)
-    whole = sums if aggregate == "sum" else sums / np.maximum(present, 1)
-    end = EPOCH + (begin * _SECOND) + count * step
-    return Series(end=end, step=step, values=np.where(present >= per_step, whole, np.nan)), every
-
-
-def _interval(times: NDArray[np.int64], step: timedelta) -> timedelta:
-    """The usual time between two values. Raises DataError when steps cannot be made of it."""
-    if len(times) == 1:
-        return step
-    between, counts = np.unique(np.diff(times), return_counts=True)
-    every = timedelta(seconds=int(between[counts.argmax()]))
-    if step % every:
-        raise DataError(f"the data has a value each {every}; --step must be a multiple of that, not {step}")
-    return every
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]

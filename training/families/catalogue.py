@@ -40,10 +40,32 @@ def _ets(progress: Progress) -> Family:
     return Smoothing(progress=progress)
 
 
+def _prophet(progress: Progress) -> Family:
+    from training.families.prophet import ProphetFamily  # noqa: PLC0415
+
+    return ProphetFamily(progress=progress)
+
+
 def _sarima(progress: Progress) -> Family:
     from training.families.sarima import Sarima  # noqa: PLC0415
 
     return Sarima(progress=progress)
+
+
+def _lstm(progress: Progress) -> Family:
+    try:
+        from training.families.lstm import LSTM  # noqa: PLC0415
+    except ImportError as error:
+        raise FitError(
+            f"the family lstm needs the extra deep ({error}); pip install 'predictive-scaler[training,deep]'"
+        ) from error
+    return LSTM(progress=progress)
+
+
+def _ensemble(progress: Progress) -> Family:
+    from training.families.ensemble import Ensemble  # noqa: PLC0415
+
+    return Ensemble(members=MEMBERS, find=family_of, progress=progress)
 
 
 # In the order in which `auto` tries them: the quick ones first.
@@ -53,8 +75,13 @@ FAMILIES: dict[str, Callable[[Progress], Family]] = {
     "seasonal-naive-week": _seasonal_naive_week,
     "ets": _ets,
     "sarima": _sarima,
+    "prophet": _prophet,
     "lightgbm": _lightgbm,
+    "lstm": _lstm,
+    "ensemble": _ensemble,
 }
+# Of the ensemble, unless told otherwise.
+MEMBERS = ("seasonal-naive", "seasonal-naive-week", "ets", "sarima", "lightgbm", "lstm")
 
 
 def family_of(name: str, progress: Progress = lambda _done, _all: None) -> Family:

@@ -14,21 +14,28 @@ from training.backtest import BacktestError
 from training.commands import terminal
 from training.commands.backtest import backtest
 from training.commands.fit import fit
+from training.commands.fleet import Commands, fit_fleet
+from training.commands.retrain import retrain
 from training.commands.shipped import shipped
 from training.datasets import DataError
 from training.export import ExportError
 from training.families.family import FitError
+from training.fleet import FleetError
+from training.retraining import RetrainingError
+from training.roster import RosterError
 from training.windows import WindowError
 
 _USER_ERROR = 2
+_OF_A_FLEET = (RosterError, FleetError, RetrainingError)
 
 app = typer.Typer(
+    cls=Commands,
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     help="Make and judge forecasters: one ONNX file each.",
 )
-for command in (fit, backtest, shipped):
+for command in (fit, fit_fleet, retrain, backtest, shipped):
     app.command()(command)
 
 
@@ -36,7 +43,7 @@ def main() -> None:
     """Run the command line; what the user can mend is one line on stderr and exit code 2."""
     try:
         app()
-    except (DataError, WindowError, FitError, BacktestError, ExportError, ModelError) as error:
+    except (DataError, WindowError, FitError, BacktestError, ExportError, ModelError, *_OF_A_FLEET) as error:
         terminal.complain(f"error: {error}")
         sys.exit(_USER_ERROR)
 

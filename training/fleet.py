@@ -148,9 +148,9 @@ def _up_to_date(path: Path, inputs: str) -> Model | None:
     return model if model.card.made_with.get(INPUTS) == inputs else None
 
 
-def fit_global(orders: Sequence[Order], path: Path, *, processes: int) -> Iterator[Outcome]:
-    """One model of all series, judged on each; written to `path` if it beats naive on most. Raises FleetError."""
-    window = _one_window(orders)
+def fit_global(orders: Sequence[Order], name: str, *, processes: int) -> Iterator[Outcome]:
+    """One model of all series, judged on each; written if it beats naive on most of them. Raises FleetError."""
+    window, path = _one_window(orders), orders[0].out / f"{name}.onnx"
     jobs, lost = _read_all(orders, window)
     yield from lost
     fitted, model = _fit_all(jobs, window, path.stem)

@@ -41,6 +41,11 @@ def add_slot(graph: Graph, window: Window) -> str:
     return graph.add("Mod", graph.add("Sub", ended, graph.integers(1)), graph.integers(week_of(window)))
 
 
+def is_weekend(slot: IntArray, window: Window) -> NDArray[np.bool_]:
+    """Whether the steps of the week lie in its weekend."""
+    return np.isin(slot // window.slots, _WEEKEND)
+
+
 def fit_week(values: Floats, slot: IntArray, window: Window) -> Floats:
     """What is usual at each step of a week, [week]. `values`, `slot`: [n], the newest last; at least one not NaN."""
     is_known = np.isfinite(values)
@@ -75,7 +80,7 @@ def _terms(window: Window) -> tuple[Floats, Floats]:
     day, angle = slot // window.slots, 2 * np.pi * (slot % window.slots + 0.5) / window.slots
     season = _fourier(angle, min(_HARMONICS, (window.slots - 1) // 2))
     alone = _fourier(angle, min(_OWN_HARMONICS, (window.slots - 1) // 2))
-    weekend = _centred(np.isin(day, _WEEKEND))
+    weekend = _centred(is_weekend(slot, window))
     days = [_centred(day == each) * alone for each in range(DAYS_IN_WEEK)]
     shared = np.concatenate([season, weekend * season], axis=1)
     doubt = [np.full(shared.shape[1], _DOUBT), np.full(DAYS_IN_WEEK * alone.shape[1], _OWN_DOUBT)]

@@ -33,7 +33,6 @@ from training.windows import Window
 
 Verdict = Literal["fitted", "kept", "failed"]
 
-_PRELOAD = ("training.fleet", "training.families.seasonal")
 _KIBI = 1024
 
 
@@ -88,7 +87,7 @@ def fit_each(orders: Sequence[Order], *, processes: int) -> Iterator[Outcome]:
     """A model for each, in the order in which they are done; `processes` at a time."""
     _sweep(orders)
     try:
-        for order, found in workers.each(fit_one, orders, workers=processes, preload=_PRELOAD):
+        for order, found in workers.each(fit_one, orders, workers=processes):
             yield _settled(order, found)
     finally:
         _sweep(orders)
@@ -221,7 +220,7 @@ class _Question:
 
 def _judge_each(orders: Sequence[Order], draft: Path, processes: int) -> Iterator[Outcome]:
     asked = [_Question(order=order, draft=draft) for order in orders]
-    for question, found in workers.each(_judge, asked, workers=processes, preload=_PRELOAD):
+    for question, found in workers.each(_judge, asked, workers=processes):
         yield _settled(question.order, found)
 
 

@@ -32,7 +32,6 @@ Verdict = Literal["promoted", "kept", "failed"]
 _FEWEST = 2  # days; one alone cannot be resampled
 _RESAMPLES = 2000
 _ORIGINS = 256  # how many origins are answered at once; bounds the memory, not the result
-_PRELOAD = ("training.retraining", "training.families.lightgbm", "training.families.seasonal")
 
 
 class RetrainingError(ValueError):
@@ -107,7 +106,7 @@ class Decision:
 
 def retrain_each(orders: Sequence[Order], *, processes: int) -> Iterator[Decision]:
     """A decision about each, in the order in which they are made; `processes` at a time."""
-    for order, found in workers.each(retrain, orders, workers=processes, preload=_PRELOAD):
+    for order, found in workers.each(retrain, orders, workers=processes):
         if isinstance(found, workers.BrokenError):
             found = Decision(name=order.member.name, time=order.now, verdict="failed", why=str(found))  # noqa: PLW2901
         yield found

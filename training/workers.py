@@ -24,6 +24,7 @@ _T = TypeVar("_T")
 _R = TypeVar("_R")
 
 _CONTEXT = multiprocessing.get_context("forkserver")
+_PRELOAD = ("__main__", "training.__main__", "training.families.lightgbm", "training.families.seasonal")
 LONGEST = timedelta(minutes=30)
 _END_SECONDS = 5.0
 # One worker, one core: libraries that take all cores for themselves would take them from one another.
@@ -48,15 +49,13 @@ def each(
     tasks: Sequence[_T],
     *,
     workers: int,
-    preload: Sequence[str] = (),
     longest: timedelta = LONGEST,
 ) -> Iterator[tuple[_T, _R | BrokenError]]:
     """Every task with what `work` makes of it, in the order in which they are done.
 
-    `work` and the tasks are pickled; `preload`: the modules that `work` needs. Whatever ends the iteration, an
-    interruption as well, ends all processes first.
+    `work` and the tasks are pickled. Whatever ends the iteration, an interruption as well, ends all processes first.
     """
-    _prepare(preload)
+    _prepare()
     running: dict[Connection, _Running[_T]] = {}
     waiting = deque(tasks)
     try:
@@ -73,8 +72,9 @@ def each(
             _end(left.process)
 
 
-def _prepare(preload: Sequence[str]) -> None:
-    _CONTEXT.set_forkserver_preload(list(preload))
+def _prepare() -> None:
+    """Start the process from which the others are forked, once and for all."""
+    _CONTEXT.set_forkserver_preload(list(_PRELOAD))
     with _single_threaded():
         forkserver.ensure_running()
 

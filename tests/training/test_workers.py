@@ -1,0 +1,49 @@
+"""Does a task's process harm nobody but itself, and leave nothing behind?"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from datetime import timedelta
+from pathlib import Path
+
+from training import workers
+
+
+def _square(number: int) -> int:
+    """What `workers` does in these tests."""
+    if number == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    if number == 4:
+        sys.exit(7)
+    if number == 5:
+        time.sleep(60)
+    return number * number
+
+
+def test_a_process_that_dies_costs_its_own_task_only() -> None:
+    found = dict(workers.each(_square, range(7), workers=2, longest=timedelta(seconds=2)))
+
+    assert {number: answer for number, answer in found.items() if number not in {3, 4, 5}} == {0: 0, 1: 1, 2: 4, 6: 36}
+    assert "killed by signal 9" in str(found[3])
+    assert "ended with code 7" in str(found[4])
+    assert "took too long" in str(found[5])
+
+
+def _pid(folder: Path) -> int:
+    """Leaves word of its process, and goes on for long."""
+    (folder / str(os.getpid())).touch()
+    time.sleep(60)
+    return 0
+
+
+def test_who_stops_waiting_leaves_no_process(tmp_path: Path) -> None:
+    tasks = workers.each(_pid, [tmp_path] * 3, workers=2, longest=timedelta(seconds=1))
+    next(tasks)
+    tasks.close()  # type: ignore[attr-defined]  # it is a generator
+
+    alive = [each.name for each in tmp_path.iterdir() if Path("/proc", each.name).exists()]
+    assert len(list(tmp_path.iterdir())) >= 2
+    assert alive == []

@@ -13,6 +13,7 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from training.findings import Day
 from training.measures import Floats, middle
@@ -97,6 +98,7 @@ def by_horizon(rmse: Mapping[str, Floats], minutes: float, floor: float) -> str:
             axes.plot(ahead, errors, color=colour, lw=1.8 if colour == _OWN else 1.2, label=name, marker=".", ms=3)
         if np.isfinite(floor):
             axes.axhline(floor, color=_INK, lw=1, ls=":")
+        axes.xaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 3, 6, 10]))
         axes.set_ylim(bottom=0)
         axes.set_xlabel("minutes ahead")
         axes.legend(fontsize=8)

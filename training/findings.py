@@ -18,12 +18,14 @@ from controller.core.series import EPOCH
 from controller.forecaster import FloatArray, IntArray, Model
 from training.backtest import Report
 from training.datasets import Dataset
-from training.measures import Floats, middle, pinball
+from training.measures import Floats, Score, middle, pinball
 from training.open_loop import OpenLoop
 from training.windows import Window, futures, histories
 
 Excluded = tuple[datetime, datetime, str]  # from, until, why; aware
 
+# Of `cells`; the last two: the share of values at or below a level's forecast.
+HEADINGS = ("RMSE", "MAE", "MAPE", "WAPE", "MASE", "R2", "pinball", "skill", "<= 90 %", "<= 99 %")
 _KEY = timedelta(hours=1)  # ahead: far enough that persistence does not win, near enough to act on
 _SAMPLE = 200  # origins that are asked again for each part of the history
 _SEED = 1
@@ -104,6 +106,23 @@ class Findings:
 def _number(value: float) -> float | None:
     """JSON has no NaN."""
     return float(value) if np.isfinite(value) else None
+
+
+def cells(score: Score, step: int, skill: str) -> list[str]:
+    """The figures of HEADINGS at one step of the horizon, for a table."""
+    at = score.at(step)
+    shares = [f"{at[name]:.1%}" for name in ("mape", "wape")]
+    covered = [f"{at['coverage'].get(level, float('nan')):.1%}" for level in ("0.9", "0.99")]
+    return [
+        f"{at['rmse']:.4g}",
+        f"{at['mae']:.4g}",
+        *shares,
+        f"{at['mase']:.3f}",
+        f"{at['r2']:.3f}",
+        f"{at['pinball']:.4g}",
+        skill,
+        *covered,
+    ]
 
 
 def examine(
@@ -231,8 +250,8 @@ def _parts(window: Window) -> dict[str, slice]:
     """The history cut where it gets old, by name."""
     edges = {
         "the last step": 1,
-        "the last hour before that": round(timedelta(hours=1) / window.step),
-        "the last six hours before that": round(timedelta(hours=6) / window.step),
+        "the rest of the last hour": round(timedelta(hours=1) / window.step),
+        "the rest of the last six hours": round(timedelta(hours=6) / window.step),
         "the rest of the last season": window.slots,
         "the season before": 2 * window.slots,
         "earlier seasons": window.context,

@@ -113,6 +113,13 @@ def check_writable(out: Path) -> None:
     """Before minutes are spent on what cannot be kept. Raises ExportError."""
     if out.suffix != ".onnx":
         raise ExportError(f"{out} must end in .onnx, or the controller will not find it")
+    check_folder(out)
+
+
+def check_folder(out: Path | None) -> None:
+    """That something can be written at `out`, where anything shall be. Raises ExportError."""
+    if out is None:
+        return
     if not out.parent.is_dir():
         raise ExportError(f"there is no directory {out.parent}")
     if not os.access(out.parent, os.W_OK):

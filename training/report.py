@@ -18,10 +18,9 @@ from markupsafe import Markup
 
 from training import figures
 from training.export import ExportError
-from training.findings import Day, Findings
-from training.measures import Floats, Score
+from training.findings import HEADINGS, Day, Findings, cells
+from training.measures import Floats
 
-_HEADINGS = ("RMSE", "MAE", "MAPE", "WAPE", "MASE", "R2", "pinball", "skill", "covered by 90 %", "by 99 %")
 _RULES = {"controller": "as the controller corrects it", "spread": "corrected in units of the band"}
 _GOAL = 0.02  # how far a level may be off
 _FAR = 0.2  # an autocorrelation above this can be used
@@ -49,16 +48,8 @@ class _Coverage:
     is_good: bool
 
 
-def check_report(path: Path | None) -> None:
-    """Before minutes are spent on what cannot be kept. Raises ExportError."""
-    if path is not None and not (path.parent.is_dir() and os.access(path.parent, os.W_OK)):
-        raise ExportError(f"{path} cannot be written: there is no directory {path.parent} that one may write in")
-
-
-def write_page(path: Path | None, findings: Findings) -> None:
-    """The page at `path`, whole or not at all, where that is asked for. Raises ExportError."""
-    if path is None:
-        return
+def write_page(path: Path, findings: Findings) -> None:
+    """The page at `path`, whole or not at all. Raises ExportError."""
     text = page(findings)
     try:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -85,7 +76,7 @@ def page(findings: Findings) -> str:
         name=findings.card.name,
         subtitle=f"{findings.card.family}, tested from {since:%d %B %Y %H:%M} to {until:%d %B %Y %H:%M}",
         words=list(_words(findings)),
-        headings=_HEADINGS,
+        headings=HEADINGS,
         rows=list(_rows(findings)),
         key=ahead(findings.key * report.window.step),
         levels=[f"{level * 100:g} %" for level in report.model.levels],
@@ -175,23 +166,6 @@ def _rows(findings: Findings) -> Iterator[_Row]:
             skill = f"{report.skill_at(step):+.1%}" if is_model else ""
             time = ahead(step * report.window.step) if is_model else ""
             yield _Row(ahead=time, name=name, is_model=is_model, cells=cells(score, step, skill))
-
-
-def cells(score: Score, step: int, skill: str) -> list[str]:
-    """The figures of `_HEADINGS`, as the terminal shows them as well."""
-    at = score.at(step)
-    shares = [f"{at[name]:.1%}" for name in ("mape", "wape")]
-    covered = [f"{at['coverage'].get(level, float('nan')):.1%}" for level in ("0.9", "0.99")]
-    return [
-        f"{at['rmse']:.4g}",
-        f"{at['mae']:.4g}",
-        *shares,
-        f"{at['mase']:.3f}",
-        f"{at['r2']:.3f}",
-        f"{at['pinball']:.4g}",
-        skill,
-        *covered,
-    ]
 
 
 def _coverage(findings: Findings) -> Iterator[_Coverage]:

@@ -35,7 +35,7 @@ def test_fit_and_backtest_agree(
 
     assert _run(monkeypatch, "fit", *data, *_HOURLY, "--out", str(out), "--json", str(fitted)) == 0
     assert _run(monkeypatch, "backtest", *data, "--model", str(out), "--json", str(judged)) == 0
-    assert json.loads(fitted.read_text()) == json.loads(judged.read_text()) == load_model(out).card.scores
+    assert json.loads(fitted.read_text()) == json.loads(judged.read_text())
     printed = capsys.readouterr().out
     assert all(word in printed for word in ("persistence", "seasonal-naive", "RMSE", "skill against", "sha256"))
 

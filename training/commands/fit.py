@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from training.commands import terminal
-from training.commands.options import Horizon, JsonOut, Season, Source, Step, TestFrom, takes_source
+from training.commands.options import Horizon, JsonOut, ReportOut, Season, Source, Step, TestFrom, takes_source
 from training.families.catalogue import family_of
-from training.job import Job, check_writable
+from training.job import Job, check_folder, check_writable
 from training.windows import Window
 
 
@@ -25,17 +25,23 @@ def fit(
     test_from: TestFrom = None,
     unit: Annotated[str, typer.Option(help="The load's unit, for the card.")] = "load",
     allow_worse_than_naive: Annotated[bool, typer.Option(help="Write the file even if it loses to naive.")] = False,
+    because: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="Why it may be better than noise allows; goes into the card.")
+    ] = None,
+    report_out: ReportOut = None,
     json_out: JsonOut = None,
 ) -> None:
     """Learn from the past, test on its last part, and write a model file if it beats the naive forecasts."""
     window = Window.fitting(step=step, season=season, horizon=horizon)
     check_writable(out)
+    check_folder(report_out)
     family_of(family)  # a wrong name costs no reading
     dataset = source.load(window)
     job = Job.of(dataset, window, test_from)
     with terminal.progress() as show:
         candidate = job.try_out(family_of(family, show("fitting")), name=out.stem, unit=unit, show=show)
     terminal.print_report(candidate.report, dataset, out.stem)
-    written = candidate.write(out, may_lose=allow_worse_than_naive)
+    # Before it may be refused: they tell why.
+    terminal.write_findings(candidate.report, candidate.model, dataset, json_out=json_out, report_out=report_out)
+    written = candidate.write(out, may_lose=allow_worse_than_naive, because=because)
     terminal.say(f"wrote {out}, sha256 {written.digest}")
-    terminal.write_json(json_out, candidate.report.to_dict())

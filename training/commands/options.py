@@ -106,4 +106,7 @@ TestFrom = Annotated[
     datetime | None,
     typer.Option(parser=moment, metavar="TIME", help="Where the test begins; by default the last 15 %, whole seasons."),
 ]
+ReportOut = Annotated[
+    Path | None, typer.Option("--report", metavar="FILE", help="Write a page of words and pictures, as in report.html.")
+]
 JsonOut = Annotated[Path | None, typer.Option("--json", help="Write all scores to this file as well.")]

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from controller.forecaster import Model
 from training.backtest import Report
 from training.datasets import Dataset
 from training.export import ExportError
+from training.findings import HEADINGS, Excluded, cells, examine
 from training.job import Show, Tell
-from training.measures import Score
+from training.open_loop import OpenLoop
 
 
 @contextmanager
@@ -33,25 +36,66 @@ def progress() -> Iterator[Show]:
 
 
 def print_report(report: Report, dataset: Dataset, name: str) -> None:
-    """The scores of a model beside its baselines, one block a horizon."""
+    """The scores of a model beside its baselines, one block a horizon, and how well its levels hold."""
     since, until = (time.astimezone(dataset.zone) for time in (report.since, report.until))
     table = Table(title=f"{name}, tested from {since} to {until}", caption=dataset.about)
-    for heading in ("ahead", "forecast", "RMSE", "MAE", "WAPE", "MASE", "pinball", "covered by 90 %", "by 99 %"):
+    for heading in ("ahead", "forecast", *HEADINGS):
         table.add_column(heading, justify="left" if heading == "forecast" else "right")
-    scores = {name: report.model, **report.baselines}
     for step in report.steps():
-        for label, score in scores.items():
-            table.add_row(str(step * report.window.step), label, *_cells(score, step))
+        for label, score in {name: report.model, **report.baselines}.items():
+            skill = f"{report.skill_at(step):+.1%}" if score is report.model else ""
+            table.add_row(str(step * report.window.step), label, *cells(score, step, skill))
         table.add_section()
     print_table(table)
+    print_table(_levels(report))
     say(f"skill against {report.best_baseline}, all steps and levels: {report.skill:+.1%}")
 
 
-def _cells(score: Score, step: int) -> list[str]:
-    at = score.at(step)
-    figures = [f"{at[measure]:.4g}" for measure in ("rmse", "mae")]
-    shares = [f"{at['wape']:.1%}", f"{at['mase']:.3f}", f"{at['pinball']:.4g}"]
-    return [*figures, *shares, *(f"{at['coverage'].get(level, float('nan')):.1%}" for level in ("0.9", "0.99"))]
+def _levels(report: Report) -> Table:
+    table = Table(title="Share of values at or below each level, %")
+    for heading in ("ahead", "levels", *(f"{level * 100:g} %" for level in report.model.levels), "off by"):
+        table.add_column(heading, justify="left" if heading == "levels" else "right")
+    for place, step in enumerate(report.steps()):
+        told = {
+            "as forecast": report.model.coverage[step - 1],
+            "as the controller corrects it": report.calibrated["controller"].coverage[place],
+        }
+        for name, coverage in told.items():
+            off = np.abs(coverage - np.array(report.model.levels)).max()
+            shares = (f"{share * 100:.1f}" for share in (*coverage, off))
+            table.add_row(str(step * report.window.step), name, *shares)
+        table.add_section()
+    return table
+
+
+def print_open_loop(loop: OpenLoop) -> None:
+    """What is left of a forecast that is never told what came."""
+    table = Table("forecast", "RMSE", "MAE", "WAPE", "R2", title=f"{loop.length} in one go from {loop.since}")
+    for name, at in loop.to_dict()["scores"].items():
+        table.add_row(name, f"{at['rmse']:.4g}", f"{at['mae']:.4g}", f"{at['wape']:.1%}", f"{at['r2']:.3f}")
+    print_table(table)
+
+
+def write_findings(
+    report: Report,
+    model: Model,
+    dataset: Dataset,
+    *,
+    open_loop: OpenLoop | None = None,
+    excluded: Sequence[Excluded] = (),
+    json_out: Path | None = None,
+    report_out: Path | None = None,
+) -> None:
+    """All that the test told, as JSON and as a page, where they are asked for. Raises ExportError."""
+    if json_out is None and report_out is None:
+        return
+    findings = examine(report, model, dataset, open_loop=open_loop, excluded=excluded)
+    write_json(json_out, findings.to_dict())
+    if report_out is not None:
+        from training.report import write_page  # noqa: PLC0415  # matplotlib takes a second to import
+
+        write_page(report_out, findings)
+        say(f"wrote {report_out}")
 
 
 def print_table(table: Table) -> None:

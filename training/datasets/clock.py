@@ -20,6 +20,8 @@ from training.datasets.seconds import Ints
 # a zone at the end of a time of day; "-05" at the end of a date is none
 _ZONED = r"(?i)(?:Z|:\d\d(?:\.\d+)?\s?[+-]\d\d(?::?\d\d)?)$"
 _NUMBER = r"^\d{8,}(?:\.\d+)?$"
+DEFINITE = f"{_ZONED}|{_NUMBER}"
+"""A time that needs nobody to tell its zone."""
 _FINER = (1e17, 1e14, 1e11)  # an epoch beyond these counts nanoseconds, microseconds, milliseconds
 _THOUSAND = 1000.0
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 
-from training.datasets import tables
+from training.datasets import access_logs, tables
 from training.datasets.compression import first_lines
 from training.datasets.reading import Reading
 from training.datasets.request import DataError, Request
@@ -20,6 +20,9 @@ def read(request: Request, step: timedelta) -> Reading:
     if _starts_with(path, _PARQUET):
         return tables.read_parquet(request, step)
     lines = first_lines(path, _LOOKED_AT)
+    log = access_logs.recognise(lines, request.zone)
+    if log is not None:
+        return access_logs.read(request, step, *log)
     if tables.is_numbers(path, lines):
         return tables.read_numbers(request, step)
     return tables.read_csv(request, step)

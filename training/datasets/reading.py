@@ -16,7 +16,8 @@ from training.datasets.seconds import Ints, Seconds
 
 _VERBS: dict[Aggregate, str] = {"sum": "summed", "mean": "averaged"}
 _KEPT_OUTAGES = 1000  # the longest; a trace with more has no outages but holes
-_AHEAD = timedelta(days=1)  # clocks differ; beyond that, a time in the future is an error
+AHEAD = timedelta(days=1)
+"""Clocks differ; beyond that, a time in the future is wrong."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -42,7 +43,7 @@ class Gathering:
 
     def __init__(self, step: int, now: datetime) -> None:
         self._step = step
-        self._latest = (now + _AHEAD - EPOCH) // SECOND
+        self._latest = (now + AHEAD - EPOCH) // SECOND
         self._cells = Cells(step, rows=2)
         self._seconds = Seconds()
         self._rows = self._empty = self._duplicates = 0

@@ -22,6 +22,7 @@ class Request:
 
     `column`, `aggregate`, `zone`: None means to find out. `start`, `every`: the time of the first value and between
     two values, for files without timestamps. `since`, `until`: what to keep of it; aware. `now`: aware.
+    `max_bad`: the share of a log's lines that may be malformed.
     """
 
     data: str
@@ -36,6 +37,7 @@ class Request:
     every: timedelta | None = None
     since: datetime | None = None
     until: datetime | None = None
+    max_bad: float = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -36,14 +36,21 @@ class Seconds:
             held |= np.packbits(added)
         return new
 
+    def ends(self) -> tuple[int, int]:
+        """The first and the last of them; there must be one."""
+        first, last = self._recorded(min(self._pages)), self._recorded(max(self._pages))
+        return int(first[0]), int(last[-1])
+
     def neighbours(self) -> Iterator[tuple[Ints, Ints]]:
         """Each second and the next one, in order, a part at a time."""
         last = np.empty(0, np.int64)
         for page in sorted(self._pages):
-            recorded = np.flatnonzero(np.unpackbits(self._pages[page])) + (page << _BITS)
-            chain = np.concatenate([last, recorded])
+            chain = np.concatenate([last, self._recorded(page)])
             last = chain[-1:]
             yield chain[:-1], chain[1:]
+
+    def _recorded(self, page: int) -> Ints:
+        return np.flatnonzero(np.unpackbits(self._pages[page])) + (page << _BITS)
 
     def usual_distance(self) -> tuple[int, float]:
         """The most frequent one in seconds, and the share of the others; (0, 0) where there are no two seconds."""

@@ -13,6 +13,7 @@ from controller.ports import ModelError
 from training.backtest import BacktestError
 from training.commands import terminal
 from training.commands.backtest import backtest
+from training.commands.benchmark import benchmark
 from training.commands.fit import fit
 from training.commands.fleet import Commands, fit_fleet
 from training.commands.retrain import retrain
@@ -35,7 +36,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Make and judge forecasters: one ONNX file each.",
 )
-for command in (fit, fit_fleet, retrain, backtest, shipped):
+for command in (fit, fit_fleet, retrain, backtest, benchmark, shipped):
     app.command()(command)
 
 

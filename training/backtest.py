@@ -23,7 +23,7 @@ from training.windows import DAYS_IN_WEEK, Window, futures, histories, origins
 Progress = Callable[[int, int], None]  # origins done, origins in all
 
 SHOWN = tuple(timedelta(minutes=minutes) for minutes in (1, 5, 10, 15, 30, 60, 360))  # how far ahead, in a report
-_MODEL = ""  # its name beside those of the baselines
+MODEL = ""  # the name of the one that is judged, beside those of the baselines
 _ORIGINS = 256  # how many origins are answered at once; bounds the memory, not the result
 _FEWEST_SEASONS = 3
 _TOO_GOOD = 0.6  # a skill that on a noisy series is a leak until somebody says why it is not
@@ -156,26 +156,30 @@ def backtest(
 
     The first origin is the last step that ended by `since`. Raises BacktestError when nothing can be scored.
     """
-    return report_of(ask({_MODEL: model, **baselines}, series, zone, since, progress), window_of(model), series, since)
+    return report_of(ask({MODEL: model, **baselines}, series, zone, since, progress), window_of(model), series, since)
 
 
 def beside(model: Model, naive: Answers, series: Series, zone: tzinfo, since: datetime, progress: Progress) -> Report:
     """As `backtest`, where the baselines have answered before. Raises BacktestError."""
-    own = ask({_MODEL: model}, series, zone, since, progress)
+    own = ask({MODEL: model}, series, zone, since, progress)
+    return report_of(together(own, naive, model.card.name), window_of(model), series, since)
+
+
+def together(own: Answers, naive: Answers, name: str) -> Answers:
+    """The answers of the model called `name` and of baselines that were asked the same. Raises BacktestError."""
     if not np.array_equal(np.isnan(own.came), np.isnan(naive.came)):
         raise BacktestError(
-            f"{model.card.name} is silent where the naive forecasts are not, or speaks where they are silent; "
+            f"{name} is silent where the naive forecasts are not, or speaks where they are silent; "
             "a history of nothing but NaN must give NaN, and any other must give numbers"
         )
     said, scores = {**own.said, **naive.said}, {**own.scores, **naive.scores}
-    both = Answers(clock=own.clock, came=own.came, said=said, scores=scores)
-    return report_of(both, window_of(model), series, since)
+    return Answers(clock=own.clock, came=own.came, said=said, scores=scores)
 
 
 def report_of(answers: Answers, window: Window, series: Series, since: datetime) -> Report:
     """What the answers of the model (under "") and of the baselines say."""
     scores = dict(answers.scores)
-    model = scores.pop(_MODEL)
+    model = scores.pop(MODEL)
     return Report(
         window=window,
         since=since,
@@ -262,7 +266,7 @@ class _Teller:
 
 
 def _calibrated(rule: Rule, answers: Answers, window: Window, levels: tuple[float, ...]) -> Calibrated:
-    quantiles = replayed(rule, answers.said[_MODEL], answers.came, shown_steps(window), levels)
+    quantiles = replayed(rule, answers.said[MODEL], answers.came, shown_steps(window), levels)
     known = np.isfinite(answers.came)
     came = np.where(known, answers.came, 0.0)
     loss = np.where(known[..., None], pinball(quantiles, np.array(levels), came), 0.0)

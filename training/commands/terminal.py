@@ -98,9 +98,9 @@ def write_findings(
         say(f"wrote {report_out}")
 
 
-def print_table(table: Table) -> None:
-    """As wide as the terminal; 120 columns in a file."""
-    Console(width=None if sys.stdout.isatty() else 120).print(table)
+def print_table(table: Table, width: int = 120) -> None:
+    """As wide as the terminal; `width` columns in a file."""
+    Console(width=None if sys.stdout.isatty() else width).print(table)
 
 
 def say(text: str) -> None:
@@ -115,9 +115,15 @@ def complain(text: str) -> None:
 
 def write_json(path: Path | None, found: object) -> None:
     """Write `found` where that is asked for. Raises ExportError."""
+    if path is not None:
+        write_text(path, json.dumps(found, indent=1, sort_keys=True, allow_nan=False) + "\n")
+
+
+def write_text(path: Path | None, text: str) -> None:
+    """Write `text` where that is asked for. Raises ExportError."""
     if path is None:
         return
     try:
-        path.write_text(json.dumps(found, indent=1, sort_keys=True) + "\n")
+        path.write_text(text)
     except OSError as error:
         raise ExportError(f"{path} cannot be written: {error.strerror}") from error

@@ -5,9 +5,13 @@ A family is imported when it is first asked for: some need extras, and all of th
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from training.families.family import Family, FitError, Progress
+
+ENSEMBLE = "ensemble"
+# Of an ensemble, unless told otherwise.
+MEMBERS = ("seasonal-naive", "seasonal-naive-week", "ets", "sarima", "lightgbm", "lstm")
 
 
 def _lightgbm(progress: Progress) -> Family:
@@ -62,10 +66,13 @@ def _lstm(progress: Progress) -> Family:
     return LSTM(progress=progress)
 
 
-def _ensemble(progress: Progress) -> Family:
+def _ensemble(progress: Progress, members: Sequence[str] = MEMBERS) -> Family:
     from training.families.ensemble import Ensemble  # noqa: PLC0415
 
-    return Ensemble(members=MEMBERS, find=family_of, progress=progress)
+    for member in members:
+        if member not in FAMILIES or member == ENSEMBLE:
+            raise FitError(f"an ensemble cannot have {member!r} as a member; choose from {', '.join(FAMILIES)}")
+    return Ensemble(members=members, find=family_of, progress=progress)
 
 
 # In the order in which `auto` tries them: the quick ones first.
@@ -78,14 +85,17 @@ FAMILIES: dict[str, Callable[[Progress], Family]] = {
     "prophet": _prophet,
     "lightgbm": _lightgbm,
     "lstm": _lstm,
-    "ensemble": _ensemble,
+    ENSEMBLE: _ensemble,
 }
-# Of the ensemble, unless told otherwise.
-MEMBERS = ("seasonal-naive", "seasonal-naive-week", "ets", "sarima", "lightgbm", "lstm")
 
 
-def family_of(name: str, progress: Progress = lambda _done, _all: None) -> Family:
-    """The family called `name`, which tells `progress` how far its fit is. Raises FitError."""
+def family_of(name: str, progress: Progress = lambda _done, _all: None, members: Sequence[str] = MEMBERS) -> Family:
+    """The family called `name`, which tells `progress` how far its fit is. Raises FitError.
+
+    `members`: of an ensemble.
+    """
+    if name == ENSEMBLE:
+        return _ensemble(progress, members)
     if name not in FAMILIES:
         raise FitError(f"there is no family {name!r}; choose from {', '.join(FAMILIES)}")
     return FAMILIES[name](progress)

@@ -6,9 +6,10 @@ forecast by members that had not seen it; the members that stay know all of the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import tzinfo
+from typing import Self
 
 import numpy as np
 
@@ -27,47 +28,62 @@ _FEWEST_ROWS = 50
 _ROUNDS = 200  # of the search for weights; it has settled after a hundred
 _PACE = 0.3  # of its first steps
 _NEGLIGIBLE = 0.03  # a member that counts less at every step costs more time than it is worth
+_PARTS = 100  # of a member's fit, as progress counts
 _EXAMPLES = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ensemble:
-    """`members`: names that `find` knows. A member that cannot be fitted is left out; `left_out` is told why."""
+    """`members`: names that `find` knows. One that cannot be fitted is left out, and the remarks say why."""
 
-    members: tuple[str, ...]
-    find: Callable[[str], Family]
+    members: Sequence[str]
+    find: Callable[[str, Progress], Family]
     name: str = "ensemble"
     progress: Progress = lambda _done, _all: None
-    left_out: Callable[[str], None] = lambda _why: None
 
     def fit(self, series: Series, window: Window, zone: tzinfo) -> Fitted:
         """Weights from the last fifth of `series`, members from all of it. Raises FitError."""
-        boundary = round(_REHEARSED * len(series))
-        early = series.until(series.start + boundary * series.step)
-        trial = self._fit_members(self.members, early, window, zone, done=0)
-        late = _asked(series, zone, window, np.arange(boundary - 1, len(series) - 1))
-        weights = _weights(list(trial.values()), late, window)
-        kept = {name: each for name, each in zip(trial, weights, strict=True) if each.max() > _NEGLIGIBLE}
-        final = self._fit_members(tuple(kept), series, window, zone, done=len(self.members))
-        shares = np.stack([kept[name] for name in final])
         recorded = np.flatnonzero(np.isfinite(series.values))
-        last = _asked(series, zone, window, recorded[-_EXAMPLES:])
-        return _together(self.name, list(final.values()), shares / shares.sum(axis=0), last, window)
+        if len(recorded) < _FEWEST_ROWS:
+            raise FitError(f"an ensemble needs {_FEWEST_ROWS} values, the series holds {len(recorded)}")
+        late = recorded[round(_REHEARSED * len(recorded)) :]
+        early = series.until(series.start + int(late[0]) * series.step)
+        trial = self._fit_members(self.members, early, window, zone, begun=0)
+        weights = _weights(list(trial.fitted.values()), _Asked.of(series, window, zone, late[:-1]), window)
+        kept = {name: each for name, each in zip(trial.fitted, weights, strict=True) if each.max() > _NEGLIGIBLE}
+        final = self._fit_members(list(kept), series, window, zone, begun=len(self.members))
+        shares = np.stack([kept[name] for name in final.fitted])
+        last = _Asked.of(series, window, zone, recorded[-_EXAMPLES:])
+        together = _together(list(final.fitted.values()), shares / shares.sum(axis=0), last, window)
+        remarks = (*trial.remarks, *final.remarks, *together.remarks)
+        return replace(together, family=self.name, remarks=remarks)
 
     def _fit_members(
-        self, names: tuple[str, ...], series: Series, window: Window, zone: tzinfo, *, done: int
-    ) -> Mapping[str, Fitted]:
-        """Those that can be fitted, by name; at least one."""
-        fitted = {}
-        for count, name in enumerate(names, 1):
+        self, names: Sequence[str], series: Series, window: Window, zone: tzinfo, *, begun: int
+    ) -> _Members:
+        """Those that can be fitted, at least one. `begun`: how many fits came before these. Raises FitError."""
+        fitted, remarks = {}, []
+        for place, name in enumerate(names, begun):
             try:
-                fitted[name] = self.find(name).fit(series, window, zone)
+                fitted[name] = self.find(name, self._part(place, begun or len(names))).fit(series, window, zone)
+                remarks += [f"{name}: {remark}" for remark in fitted[name].remarks]
             except FitError as error:
-                self.left_out(f"{name} is left out: {error}")
-            self.progress(done + count, done + len(names) if done else 2 * len(names))
+                remarks.append(f"{name} is left out of the ensemble: {error}")
         if not fitted:
-            raise FitError(f"none of the ensemble's members ({', '.join(names)}) can be fitted; give more history")
-        return fitted
+            raise FitError("; ".join(remarks))
+        return _Members(fitted=fitted, remarks=tuple(remarks))
+
+    def _part(self, place: int, rehearsed: int) -> Progress:
+        """The progress of one member's fit as a part of all fits, `rehearsed` of them twice."""
+        return lambda done, total: self.progress(_PARTS * place + _PARTS * done // total, 2 * _PARTS * rehearsed)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Members:
+    """`fitted`: by name. `remarks`: theirs, and why others are missing."""
+
+    fitted: Mapping[str, Fitted]
+    remarks: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -78,18 +94,18 @@ class _Asked:
     origin: IntArray
     came: Floats
 
+    @classmethod
+    def of(cls, series: Series, window: Window, zone: tzinfo, place: IntArray) -> Self:
+        """At the places in the series, or some of them."""
+        place = place[:: max(1, -(-len(place) // _MOST_ROWS))]
+        return cls(
+            history=histories(series, window)[place],
+            origin=origins(series, zone)[place],
+            came=futures(series, window)[place],
+        )
 
-def _asked(series: Series, zone: tzinfo, window: Window, place: IntArray) -> _Asked:
-    """At the places in the series, or some of them."""
-    place = place[:: max(1, -(-len(place) // _MOST_ROWS))]
-    return _Asked(
-        history=histories(series, window)[place],
-        origin=origins(series, zone)[place],
-        came=futures(series, window)[place],
-    )
 
-
-def _weights(members: list[Fitted], asked: _Asked, window: Window) -> Floats:
+def _weights(members: Sequence[Fitted], asked: _Asked, window: Window) -> Floats:
     """How much each member counts at each key, [members, keys]; sums to 1 at every key. Raises FitError."""
     at = np.array(keys(window)) - 1
     answers = np.stack([_answers(member, asked, window)[:, at] for member in members]).astype(np.float64)
@@ -128,7 +144,7 @@ def _answers(member: Fitted, asked: _Asked, window: Window) -> FloatArray:
     return np.concatenate([session.run(asked.history[at : at + _PART], asked.origin[at : at + _PART]) for at in parts])
 
 
-def _together(name: str, members: list[Fitted], shares: Floats, asked: _Asked, window: Window) -> Fitted:
+def _together(members: Sequence[Fitted], shares: Floats, asked: _Asked, window: Window) -> Fitted:
     """One graph of all members, `shares` [members, keys] of each; examples are averaged outside of it."""
     graph = Graph(context=window.context)
     weighted = [(member, share[:, None]) for member, share in zip(members, _at_every_step(shares, window), strict=True)]
@@ -137,11 +153,13 @@ def _together(name: str, members: list[Fitted], shares: Floats, asked: _Asked, w
         for member, share in weighted
     ]
     alone = np.stack([share * _answers(member, asked, window) for member, share in weighted])
+    told = (f"{share.mean():.0%} {member.family}" for member, share in weighted)
     return Fitted(
-        family=name,
+        family="",
         graph=graph,
         quantiles=graph.add("Sum", *parts),
         examples=Examples(history=asked.history, origin=asked.origin, quantiles=alone.sum(axis=0)),
+        remarks=(f"the ensemble is, on average over the horizon, {', '.join(told)}",),
     )
 
 

@@ -45,7 +45,7 @@ class Fitted:
     """A graph whose value `quantiles` is [batch, horizon, levels] as the contract asks, but for its name and card.
 
     `skipped`: how many of the series that it was to learn from held too little. `calendar`: for the card, which events
-    the graph knows of.
+    the graph knows of. `remarks`: sentences about the fit that the user should see.
     """
 
     family: str
@@ -54,6 +54,7 @@ class Fitted:
     examples: Examples
     skipped: int = 0
     calendar: Mapping[str, Any] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
 
 
 class FitError(ValueError):

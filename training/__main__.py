@@ -16,6 +16,7 @@ from training.commands.backtest import backtest
 from training.commands.benchmark import benchmark
 from training.commands.fit import fit
 from training.commands.fleet import Commands, fit_fleet
+from training.commands.ingest import ingest
 from training.commands.retrain import retrain
 from training.commands.shipped import shipped
 from training.datasets import DataError
@@ -36,7 +37,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Make and judge forecasters: one ONNX file each.",
 )
-for command in (fit, fit_fleet, retrain, backtest, benchmark, shipped):
+for command in (ingest, fit, fit_fleet, retrain, backtest, benchmark, shipped):
     app.command()(command)
 
 

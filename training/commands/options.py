@@ -38,13 +38,20 @@ moment = _told(written.moment)
 aggregate = _told(written.aggregate)
 
 
+_DATA = (
+    "An access log, CSV, TXT or Parquet file (plain, gz, zst or bz2), prometheus://HOST:PORT, generated:SEED, "
+    "or a public trace: nasa, public:twitter, public:cloudwatch/NAME."
+)
+_COLUMN = "The column that holds the load; of an access log requests, bytes, 2xx, 3xx, 4xx or 5xx."
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
     """Which data a command works on; every field is an option of it."""
 
-    data: Annotated[str, typer.Option(help="A CSV file, prometheus://HOST:PORT, or generated:SEED.")]
+    data: Annotated[str, typer.Option(help=_DATA)]
     query: Annotated[str | None, typer.Option(help="PromQL for the load, one series.")] = None
-    column: Annotated[str | None, typer.Option(help="The column that holds the load.")] = None
+    column: Annotated[str | None, typer.Option(help=_COLUMN)] = None
     aggregate: Annotated[
         Aggregate | None, typer.Option(parser=aggregate, metavar="sum|mean", help="How values make a step.")
     ] = None
@@ -62,6 +69,9 @@ class Source:
         datetime | None, typer.Option("--from", parser=moment, metavar="TIME", help="Ignore what is earlier.")
     ] = None
     until: Annotated[datetime | None, typer.Option(parser=moment, metavar="TIME", help="Ignore what is later.")] = None
+    max_bad: Annotated[
+        float, typer.Option(min=0, max=1, metavar="SHARE", help="Share of a log's lines that may be malformed.")
+    ] = 0.05
 
     def request(self, window: Window) -> datasets.Request:
         """What to read, in steps of the window."""

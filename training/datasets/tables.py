@@ -15,14 +15,14 @@ import numpy as np
 import polars as pl
 
 from controller.core.series import EPOCH
-from training.datasets import clock
+from training.datasets import bucketed, clock
+from training.datasets.bucketed import TIMESTAMP
 from training.datasets.buckets import SECOND, Floats
 from training.datasets.compression import blocks, first_lines
 from training.datasets.reading import Gathering, Reading
 from training.datasets.request import Aggregate, DataError, Request
 from training.datasets.seconds import Ints
 
-TIMESTAMP = "timestamp"
 _COUNTS = ("requests", "request_count")  # how many in a period: periods add up
 _LOADS = ("load", "value")  # how much at a time: periods average
 _BLOCK = 16 << 20  # bytes of text at a time; a table has more columns than a log has measures
@@ -80,7 +80,7 @@ def read_parquet(request: Request, step: timedelta) -> Reading:
     """A table of Parquet. Raises DataError."""
     path = Path(request.data)
     try:
-        table = pl.scan_parquet(path)
+        table, request = bucketed.chosen(pl.scan_parquet(path), request, step)
         layout = _layout(table.collect_schema().names(), request)
         rows = table.select(pl.len()).collect().item()
         parts = (table.select(layout.columns).slice(at, _ROWS).collect() for at in range(0, rows, _ROWS))

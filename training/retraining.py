@@ -7,6 +7,7 @@ in use that nobody judged, and leave no days on which its successor could be com
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
@@ -29,8 +30,8 @@ from training.windows import futures, histories, origins
 
 Verdict = Literal["promoted", "kept", "failed"]
 
-_FEWEST = 2  # days; one alone cannot be resampled
-_RESAMPLES = 2000
+_MOST_DAYS = 16  # all of their 65,536 exchanges are tried
+_ROUNDING = 1e-12  # sums of the same numbers in another order
 _ORIGINS = 256  # how many origins are answered at once; bounds the memory, not the result
 
 
@@ -42,23 +43,26 @@ class RetrainingError(ValueError):
 class Rules:
     """When a challenger wins. `days`: seasons to judge on, at least `fewest`; `keep`: old files of a model.
 
-    `margin`: the share of the champion's loss that must be saved, so that noise does not change models every night.
-    `sure`: the share of resamples of the days in which the challenger must be ahead, so that one odd day does not
-    decide. Of two equally good models with independent days the challenger wins so in about 1 of 20 comparisons
-    (`tests/training/test_retraining.py` counts it); the models being equal, that costs nothing but a replaced file.
+    `margin`: the share of the champion's loss that must be saved, so that models are not changed for next to nothing.
+    `chance`: how often two equally good models may look as different as these; n days cannot tell below 1 / 2**n.
     """
 
     days: int = 7
-    fewest: int = 3
+    fewest: int = 5
     margin: float = 0.02
-    sure: float = 0.95
+    chance: float = 0.05
     keep: int = 3
 
     def __post_init__(self) -> None:
-        if not _FEWEST <= self.fewest <= self.days:
-            raise RetrainingError(f"{self.fewest} days at least and {self.days} at most: it takes 2 or more to compare")
-        if not (0 <= self.margin < 1 and 0.5 <= self.sure <= 1 and self.keep >= 1):  # noqa: PLR2004  # as a coin
-            raise RetrainingError("the margin is a share of 0 to 1, sure one of 0.5 to 1, and keep at least 1")
+        if not 1 <= self.fewest <= self.days <= _MOST_DAYS:
+            raise RetrainingError(f"--fewest {self.fewest} and --days {self.days} must grow from 1 to {_MOST_DAYS}")
+        if not 2.0**-self.fewest <= self.chance < 1:
+            raise RetrainingError(
+                f"{self.fewest} days cannot tell what happens by chance in {self.chance:g} of cases; take --fewest "
+                f"{math.ceil(-math.log2(self.chance)) if 0 < self.chance < 1 else 5} or more, or another --chance"
+            )
+        if not 0 <= self.margin < 1 or self.keep < 1:
+            raise RetrainingError("--margin must be a share below 1, and --keep at least 1")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,8 +84,8 @@ class Order:
 class Decision:
     """What was decided about one model, and why. `champion`, `challenger`: summed pinball losses of the same values.
 
-    `gain`: the share of the champion's loss that the challenger saved. `sure`: in which share of the resampled days it
-    did. `since`, `until`: the judged span. None where nothing was compared.
+    `gain`: the share of the champion's loss that the challenger saved. `chance`: how often equally good models would
+    show as much. `since`, `until`: the judged span. None where nothing was compared.
     """
 
     name: str
@@ -92,7 +96,7 @@ class Decision:
     champion: float | None = None
     challenger: float | None = None
     gain: float | None = None
-    sure: float | None = None
+    chance: float | None = None
     days: int | None = None
     since: datetime | None = None
     until: datetime | None = None
@@ -196,7 +200,7 @@ def _compete(order: Order, job: Job, champion: Model) -> Decision:
         champion=float(losses[0].sum()),
         challenger=float(losses[1].sum()),
         gain=result.gain,
-        sure=result.sure,
+        chance=result.chance,
         days=losses.shape[1],
         since=job.since,
         until=job.dataset.series.end,
@@ -233,29 +237,30 @@ def _said(model: Model, history: FloatArray, origin: IntArray, levels: Sequence[
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """Whether the challenger wins, by how much, and how sure that is."""
+    """Whether the challenger wins, by how much, and how often chance alone would show as much."""
 
     is_win: bool
     gain: float
-    sure: float
+    chance: float
     why: str
 
 
 def compare(champion: Floats, challenger: Floats, rules: Rules) -> Comparison:
     """Two models by their losses of the same days, [days] each.
 
-    The days are the unit, because the errors within one depend on one another; pairs of them are drawn anew, as often
-    as it takes to see how much the verdict hangs on single days.
+    The days are the unit, because the errors within one depend on one another. Were the models equally good, each day
+    could as well have gone the other way: of all these exchanges, how many save as much as was saved? That is exact
+    for any number of days, where a bootstrap of seven takes noise for a gain in about one of twelve cases.
     """
-    random = np.random.default_rng(1)  # noqa: TID251  # seeded
-    drawn = random.integers(len(champion), size=(_RESAMPLES, len(champion)))
-    sure = float((challenger[drawn].sum(axis=1) < champion[drawn].sum(axis=1)).mean())
+    saved = champion - challenger
+    signs = 1 - 2 * ((np.arange(2 ** len(saved))[:, None] >> np.arange(len(saved))) & 1)
+    chance = float((signs @ saved >= saved.sum() * (1 - _ROUNDING)).mean()) if saved.sum() > 0 else 1.0
     whole = float(champion.sum())
-    gain = 1 - float(challenger.sum()) / whole if whole > 0 else 0.0
-    is_win = gain >= rules.margin and sure >= rules.sure
-    wanted = "" if is_win else f"; it takes {rules.margin:.1%} and {rules.sure:.0%}"
-    why = f"the challenger's loss is {gain:+.1%} below the champion's, in {sure:.0%} of resampled days{wanted}"
-    return Comparison(is_win=is_win, gain=gain, sure=sure, why=why)
+    gain = float(saved.sum()) / whole if whole > 0 else 0.0
+    is_win = gain >= rules.margin and chance <= rules.chance
+    wanted = "" if is_win else f"; it takes {rules.margin:.1%} and {rules.chance:.1%}"
+    why = f"saves {gain:.1%} of the champion's loss in {len(saved)} days, by chance in {chance:.1%} of cases{wanted}"
+    return Comparison(is_win=is_win, gain=gain, chance=chance, why=why)
 
 
 def promote(order: Order, winner: Candidate) -> None:

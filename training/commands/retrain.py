@@ -40,7 +40,7 @@ def retrain(
     days: Annotated[int, typer.Option(help="Judge on the last days, seasons to be exact.")] = _RULES.days,
     fewest: Annotated[int, typer.Option(help="Judge on no fewer.")] = _RULES.fewest,
     margin: Annotated[float, typer.Option(help="The share of the champion's loss to save.")] = _RULES.margin,
-    sure: Annotated[float, typer.Option(help="In this share of the resampled days.")] = _RULES.sure,
+    chance: Annotated[float, typer.Option(help="How often a gain may be chance.")] = _RULES.chance,
     keep: Annotated[int, typer.Option(help="Earlier models to keep of each.")] = _RULES.keep,
     workers: Workers = None,
     share: ShareOption = None,
@@ -49,7 +49,7 @@ def retrain(
     """Train challengers; each takes its champion's place only if it did better on days that neither had seen."""
     end_on_sigterm()
     check_writable(models / "any.onnx")
-    rules = Rules(days=days, fewest=fewest, margin=margin, sure=sure, keep=keep)
+    rules = Rules(days=days, fewest=fewest, margin=margin, chance=chance, keep=keep)
     if (fleet is None) == (rollback is None):
         raise RetrainingError("say either whose models compete, with --fleet, or whose goes back, with --rollback")
     if rollback is not None:

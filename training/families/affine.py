@@ -10,27 +10,23 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import tzinfo
 from typing import Protocol, Self
 
 import numpy as np
 
-from controller.core.series import Series
-from controller.forecaster import FloatArray, IntArray, Session
+from controller.forecaster import IntArray
 from training.families.bands import add_quantiles, band_of, quantiles_of, unit_of
 from training.families.family import Examples, FitError, Fitted, Progress
-from training.families.weekly import add_slot, fit_week, slots_of, week_of
+from training.families.scaled import Scaled, add_level
+from training.families.weekly import add_slot, fit_week, week_of
 from training.features import fill_gaps
 from training.graph import Graph
 from training.measures import Floats
-from training.windows import Window, futures, histories, origins
+from training.windows import Window
 
-_REHEARSED = 0.8  # the share of the span that the filters learn from before they are compared on the rest
 _MOST_STEPS = 20_000  # that a filter learns from, the newest; more would tell it the same again
-_MOST_ROWS = 2_000  # origins that errors are measured at; more are thinned out
-_LEVELS_A_SEASON = 48  # the level, a mean of days, is computed that often and linear between
 _EXAMPLES = 16
-_PART = 256  # rows whose histories are copied at once
+_PART = 256  # slots whose past is laid out at once
 _NEGLIGIBLE = 1e-5  # of the level: what older steps may add up to and still be left out
 _NO_SPREAD = 1e-6  # of the level: below it a remainder is rounding
 
@@ -87,20 +83,13 @@ class Still:
         return np.zeros((window.horizon, window.context))
 
 
-def fit_affine(
-    name: str,
-    candidates: Sequence[Candidate],
-    past: Scaled,
-    progress: Progress,
-) -> Fitted:
+def fit_affine(name: str, candidates: Sequence[Candidate], past: Scaled, progress: Progress) -> Fitted:
     """The candidate that an information criterion likes best on the last fifth, then fitted on all. Raises FitError."""
-    early = past.first(past.boundary)
-    usual = fit_week(early.values, early.slot, past.window)
-    chosen = _chosen(candidates, past, usual, progress)
-    rehearsal = _Model(usual=usual, filter=_fit(chosen, early, usual), window=past.window)
-    band = band_of(_late_errors(rehearsal, past))
+    usual = fit_week(past.values[: past.boundary], past.slot[: past.boundary], past.window)
+    chosen, rehearsed = _chosen(candidates, past.remainder(usual), past, progress)
+    band = band_of(_late_errors(_Model(usual=usual, filter=rehearsed, window=past.window), past))
     usual = fit_week(past.values, past.slot, past.window)
-    model = _Model(usual=usual, filter=_fit(chosen, past, usual), window=past.window)
+    model = _Model(usual=usual, filter=_fit(chosen, past.remainder(usual), past.window), window=past.window)
     progress(len(candidates) + 1, len(candidates) + 1)
     graph = Graph(context=past.window.context)
     centre, level = model.add_to(graph)
@@ -112,116 +101,43 @@ def fit_affine(
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Scaled:
-    """A series divided by its level; n steps.
-
-    `values`: [n], NaN where not recorded, idle, or in the first season, whose level is not yet one. `slot`: [n], which
-    step of the week. `seen`, `clock`, `came`: what is seen at each step, when, and what comes after.
-    """
-
-    window: Window
-    values: Floats
-    slot: IntArray
-    seen: FloatArray
-    clock: IntArray
-    came: Floats
-
-    @classmethod
-    def of(cls, series: Series, window: Window, zone: tzinfo) -> Self:
-        """Raises FitError where the series holds too little to tell what is usual from what is not."""
-        seen, clock = histories(series, window), origins(series, zone)
-        level = _levels(seen, clock, window)
-        is_idle = ~(level > 0)
-        values = np.divide(series.values, level, out=np.full(len(series), np.nan), where=~is_idle)
-        values[: window.slots] = np.nan
-        found = cls(
-            window=window, values=values, slot=slots_of(clock, window), seen=seen, clock=clock,
-            came=futures(series, window),
-        )  # fmt: skip
-        if np.isfinite(found.first(found.boundary).values).sum() < window.slots:
-            raise FitError(
-                f"what is usual shows in three seasons ({window.season}) with load above zero at the least; the series "
-                f"holds {len(series)} steps of {window.step}; give more history or use --family seasonal-naive"
-            )
-        return found
-
-    @property
-    def boundary(self) -> int:
-        """Where the last fifth begins; the first season does not count."""
-        return round(self.window.slots + _REHEARSED * max(0, len(self.values) - self.window.slots))
-
-    def first(self, count: int) -> Self:
-        """The first `count` steps."""
-        return type(self)(
-            window=self.window, values=self.values[:count], slot=self.slot[:count], seen=self.seen[:count],
-            clock=self.clock[:count], came=self.came[:count],
-        )  # fmt: skip
-
-    def remainder(self, usual: Floats) -> Floats:
-        """What is left of the values when the usual is taken away, the newest `_MOST_STEPS`."""
-        return (self.values - usual[self.slot])[-_MOST_STEPS:]
-
-    def rows(self, since: int, most: int) -> IntArray:
-        """Up to `most` origins from the step `since` on, evenly among those that recorded and saw load."""
-        usable = since + np.flatnonzero(np.isfinite(self.values[since:]))
-        return usable[:: max(1, -(-len(usable) // most))]
-
-
-def _levels(seen: FloatArray, clock: IntArray, window: Window) -> Floats:
-    """The level of the history that ends with each step, [n]."""
-    graph = Graph(context=window.context)
-    session = Session(graph.to_bytes(_add_level(graph, fill_gaps(graph, window)), "level", ["batch", 1], {}))
-    every = max(1, window.slots // _LEVELS_A_SEASON)
-    places = np.arange(len(seen) - 1, -1, -every)[::-1]
-    found = run_in_parts(session, seen, clock, places)[:, 0]
-    return np.interp(np.arange(len(seen)), places, found)
-
-
-def run_in_parts(session: Session, seen: FloatArray, clock: IntArray, places: IntArray) -> FloatArray:
-    """What the session answers at the places, without a copy of all their histories at once."""
-    parts = np.array_split(places, 1 + len(places) // _PART)
-    return np.concatenate([session.run(seen[part], clock[part]) for part in parts])
-
-
-def _add_level(graph: Graph, filled: str) -> str:
-    return graph.add("ReduceMean", filled, graph.integers([1]), keepdims=1)
-
-
-def _chosen(candidates: Sequence[Candidate], past: Scaled, usual: Floats, progress: Progress) -> Candidate:
-    """By Akaike's criterion on the last fifth, which none was fitted on."""
-    early, remainder = past.first(past.boundary), past.remainder(usual)
-    late = remainder[past.boundary - len(past.values) :]
-    best, best_value = Still(), _criterion(Still(), remainder, len(late))
-    chosen: Candidate = best
+def _chosen(
+    candidates: Sequence[Candidate], remainder: Floats, past: Scaled, progress: Progress
+) -> tuple[Candidate, Filter]:
+    """By Akaike's criterion on the last fifth, which none was fitted on; with what was fitted on the rest."""
+    last = len(past) - past.boundary
+    best: tuple[Candidate, Filter] = (Still(), Still())
+    least = _criterion(best[1], remainder, last)
     for done, candidate in enumerate(candidates, 1):
         try:
-            value = _criterion(_fit(candidate, early, usual), remainder, len(late))
+            fitted = _fit(candidate, remainder[:-last], past.window)
         except FitError:
             continue  # the others are there
-        if value < best_value:
-            chosen, best_value = candidate, value
+        value = _criterion(fitted, remainder, last)
+        if value < least:
+            best, least = (candidate, fitted), value
         progress(done, len(candidates) + 1)
-    return chosen
+    return best
 
 
 def _criterion(fitted: Filter, remainder: Floats, last: int) -> float:
-    """Of one-step errors on the last steps, if they were normal."""
-    errors = fitted.errors(remainder)[-last:]
+    """Of one-step errors on the last steps, if they were normal. Raises FitError."""
+    errors = fitted.errors(remainder[-_MOST_STEPS:])[-last:]
     errors = errors[np.isfinite(errors)]
     if not len(errors):
         raise FitError("the last fifth of the series holds no load; choose another span")
     return len(errors) * float(np.log(np.mean(np.square(errors)) + _NO_SPREAD**2)) + 2 * fitted.parameters
 
 
-def _fit(candidate: Candidate, past: Scaled, usual: Floats) -> Filter:
-    remainder = past.remainder(usual)
-    if float(np.nanstd(remainder)) < _NO_SPREAD:
+def _fit(candidate: Candidate, remainder: Floats, window: Window) -> Filter:
+    used = remainder[-_MOST_STEPS:]
+    known = used[np.isfinite(used)]
+    if not len(known) or float(known.std()) < _NO_SPREAD:
         return Still()
     with warnings.catch_warnings():
         # A fit that has not converged is judged by its errors like any other.
         warnings.simplefilter("ignore")
-        return candidate.fit(remainder, past.window)
+        return candidate.fit(used, window)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -235,7 +151,7 @@ class _Model:
     def add_to(self, graph: Graph) -> tuple[str, str]:
         """The centre, [batch, horizon], divided by the level, and the level, [batch, 1]."""
         filled = fill_gaps(graph, self.window)
-        level = _add_level(graph, filled)
+        level = add_level(graph, filled)
         is_idle = graph.add("Equal", level, graph.constant(0.0))
         scaled = graph.add("Div", filled, graph.add("Where", is_idle, graph.constant(1.0), level))
         kernel = _trimmed(self.filter.kernel(self.window))
@@ -246,22 +162,21 @@ class _Model:
 
     def _offsets(self, kernel: Floats) -> Floats:
         """What is usual at the steps to come, less what the kernel makes of the usual before; [week, horizon]."""
-        week = week_of(self.window)
         before, after = np.arange(1 - kernel.shape[1], 1), np.arange(1, self.window.horizon + 1)
-        parts = np.array_split(np.arange(week), 1 + week // _PART)
-        expected = [
-            self.usual[(part[:, None] + after) % week] - self.usual[(part[:, None] + before) % week] @ kernel.T
-            for part in parts
-        ]
-        return np.concatenate(expected)
+        slots = np.arange(week_of(self.window))
+        parts = np.array_split(slots, 1 + len(slots) // _PART)
+        return np.concatenate([self._around(part, after) - self._around(part, before) @ kernel.T for part in parts])
 
-    def answer(self, filled: Floats, level: float, slot: int) -> Floats:
-        """The centre of one row, [horizon], as the filter's own library has it."""
-        week, horizon = week_of(self.window), self.window.horizon
-        before = self.usual[(slot + np.arange(1 - len(filled), 1)) % week]
-        return self.usual[(slot + np.arange(1, horizon + 1)) % week] + self.filter.forecast(
-            filled / level - before, horizon
-        )
+    def _around(self, slot: IntArray, steps: IntArray) -> Floats:
+        """What is usual at some steps from each slot, [slots, steps]."""
+        return np.take(self.usual, slot[:, None] + steps, mode="wrap")
+
+    def answer(self, scaled: Floats, slot: IntArray) -> Floats:
+        """The centre of each row of `scaled` [n, context], as the filter's own library has it; [n, horizon]."""
+        horizon = self.window.horizon
+        remainder = scaled - self._around(slot, np.arange(1 - scaled.shape[1], 1))
+        moved = np.stack([self.filter.forecast(row, horizon) for row in remainder])
+        return self._around(slot, np.arange(1, horizon + 1)) + moved
 
 
 def _trimmed(kernel: Floats) -> Floats:
@@ -272,28 +187,21 @@ def _trimmed(kernel: Floats) -> Floats:
 
 def _late_errors(model: _Model, past: Scaled) -> Floats:
     """How far the graph is off on the last fifth, [n, horizon], in the units that bands have."""
-    graph = Graph(context=past.window.context)
+    graph, places = Graph(context=past.window.context), past.late
     both = graph.add("Concat", *model.add_to(graph), axis=1)
-    session = Session(graph.to_bytes(both, "both", ["batch", past.window.horizon + 1], {}))
-    places = past.rows(past.boundary, _MOST_ROWS)
-    found = run_in_parts(session, past.seen, past.clock, places).astype(np.float64)
+    found = past.run(graph, both, past.window.horizon + 1, places)
     centre, level = found[:, :-1], found[:, -1:]
-    errors: Floats = (past.came[places] / level - centre) / unit_of(centre)
-    return errors
+    return np.asarray((past.came[places] / level - centre) / unit_of(centre), np.float64)
 
 
 def _examples(model: _Model, past: Scaled, band: Floats) -> Examples:
     """The last rows; gaps are filled as in the graph, and all else is the library's."""
-    places = past.rows(past.window.slots, len(past.values))[-_EXAMPLES:]
-    graph = Graph(context=past.window.context)
-    filled_name = fill_gaps(graph, past.window)
-    session = Session(graph.to_bytes(filled_name, "filled", ["batch", past.window.context], {}))
-    filled = run_in_parts(session, past.seen, past.clock, places).astype(np.float64)
-    level = filled.mean(axis=1)
-    rows = zip(filled, level, past.slot[places], strict=True)
-    centre = np.stack([model.answer(row, float(mean), int(slot)) for row, mean, slot in rows])
+    places = past.last(_EXAMPLES)
+    filled = past.filled(places)
+    level = filled.mean(axis=1, keepdims=True)
+    centre = model.answer(filled / level, past.slot[places])
     return Examples(
         history=past.seen[places],
         origin=past.clock[places],
-        quantiles=quantiles_of(centre, level[:, None], band),
+        quantiles=quantiles_of(centre, level, band),
     )

@@ -33,8 +33,8 @@ def band_of(errors: Floats) -> Floats:
             f"the last fifth of the series holds fewer than {_FEWEST_ERRORS} values to measure errors on; "
             "give more history or use --family seasonal-naive"
         )
-    # That a fifth of a span lies higher or lower than the rest is chance; a lasting skew stays.
-    apart = errors - np.nanmean(errors, axis=0)
+    # That a fifth of a span lies higher or lower than the rest is chance; a skew around its middle stays.
+    apart = errors - np.nanmedian(errors, axis=0)
     spread = np.nanmean(np.abs(apart), axis=0)
     standard = np.divide(apart, spread, out=np.zeros_like(apart), where=spread > 0)
     band: Floats = spread[:, None] * np.nanquantile(standard, LEVELS)

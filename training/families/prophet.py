@@ -19,10 +19,10 @@ import numpy as np
 import pandas as pd
 
 from controller.core.series import Series
-from controller.forecaster import IntArray, Session
-from training.families.affine import Scaled, run_in_parts
+from controller.forecaster import IntArray
 from training.families.bands import add_quantiles, band_of, quantiles_of, unit_of
 from training.families.family import Examples, FitError, Fitted, Progress
+from training.families.scaled import Scaled
 from training.families.weekly import add_slot, is_weekend, slots_of, week_of
 from training.features import fill_gaps
 from training.graph import Graph
@@ -34,7 +34,6 @@ _HARMONICS, _WEEKEND_HARMONICS, _WEEK_HARMONICS = 8, 4, 3  # as Prophet's own, a
 _CHANGES_UNTIL = 0.8  # of the span, as Prophet has it: from there on the trend is straight
 _SEED = 1
 _RECENT = (96, 24, 1)  # shares of a season, a quarter of an hour and an hour of a day: how far off it was over each
-_MOST_ROWS = 2_000  # origins that errors are measured at; more are thinned out
 _EXAMPLES = 8
 _DOUBT = 1e-3  # keeps a recent past that never varied from being given any weight
 
@@ -53,8 +52,7 @@ class ProphetFamily:
         values = series.values / unit
         rehearsal = _curve(past, values[: past.boundary], unit)
         self.progress(1, 2)
-        places = past.rows(past.boundary, _MOST_ROWS)
-        gain, errors = _corrected(rehearsal, past, places)
+        gain, errors = _corrected(rehearsal, past)
         band = band_of(errors)
         curve = _curve(past, values, unit)
         self.progress(2, 2)
@@ -208,9 +206,12 @@ def _frame(clock: IntArray, window: Window) -> pd.DataFrame:
     return pd.DataFrame({"ds": pd.to_datetime(middle, unit="s"), "is_weekend": weekend})
 
 
-def _corrected(curve: _Curve, past: Scaled, places: IntArray) -> tuple[Floats, Floats]:
+def _corrected(curve: _Curve, past: Scaled) -> tuple[Floats, Floats]:
     """How much being off counts at each step, [widths, horizon], and what is still wrong then, in units."""
-    off, fitted = _answers(curve, past, places)
+    graph, places = Graph(context=past.window.context), past.late
+    both = graph.add("Concat", *curve.add_to(graph), axis=1)
+    widths = _recent(past.window.slots).shape[1]
+    off, fitted = np.split(past.run(graph, both, widths + past.window.horizon, places), [widths], axis=1)
     missed = past.came[places] / curve.unit - fitted
     gain = np.stack([_least_squares(off, column) for column in missed.T], axis=1)
     moved = off @ gain
@@ -225,23 +226,11 @@ def _least_squares(off: Floats, missed: Floats) -> Floats:
     return np.asarray(np.linalg.solve(used.T @ used + doubt, used.T @ missed[known]), np.float64)
 
 
-def _answers(curve: _Curve, past: Scaled, places: IntArray) -> tuple[Floats, Floats]:
-    """As the graph has it: how far off, [n, widths], and what is said of the horizon."""
-    graph = Graph(context=past.window.context)
-    both = graph.add("Concat", *curve.add_to(graph), axis=1)
-    widths = _recent(past.window.slots).shape[1]
-    session = Session(graph.to_bytes(both, "both", ["batch", widths + past.window.horizon], {}))
-    found = run_in_parts(session, past.seen, past.clock, places).astype(np.float64)
-    return found[:, :widths], found[:, widths:]
-
-
 def _examples(curve: _Curve, past: Scaled, gain: Floats, band: Floats) -> Examples:
     """The last rows as Prophet itself answers them; gaps are filled as in the graph."""
     window = past.window
-    places = past.rows(window.slots, len(past.values))[-_EXAMPLES:]
-    graph = Graph(context=window.context)
-    session = Session(graph.to_bytes(fill_gaps(graph, window), "filled", ["batch", window.context], {}))
-    filled = run_in_parts(session, past.seen, past.clock, places).astype(np.float64)
+    places = past.last(_EXAMPLES)
+    filled = past.filled(places)
     steps = round(window.step.total_seconds()) * np.arange(1 - window.slots, window.horizon + 1)
     said = curve.says((past.clock[places][:, None] + steps).ravel()).reshape(len(places), -1)
     off = (filled[:, -window.slots :] / curve.unit - said[:, : window.slots]) @ _recent(window.slots)

@@ -13,8 +13,9 @@ import numpy as np
 from statsmodels.tsa.holtwinters import ExponentialSmoothing, HoltWintersResults
 
 from controller.core.series import Series
-from training.families.affine import Scaled, fit_affine
+from training.families.affine import fit_affine
 from training.families.family import FitError, Fitted, Progress
+from training.families.scaled import Scaled
 from training.measures import Floats
 from training.windows import Window
 

@@ -1,7 +1,8 @@
 """What does the time of the week say? A regression on Fourier terms, written down as one value for each step of a week.
 
 What is known of all days alike is trusted first, then what sets the weekend apart, and last what a single day of the
-week does by itself. A week is seven seasons. Must not know what the load was just now.
+week does by itself; what is too sharp for the terms is added as far as it is more than chance. A week is seven seasons.
+Must not know what the load was just now.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ _DOUBT, _OWN_DOUBT = 0.1, 3.5
 _HALF_LIFE = 28  # seasons after which what was seen counts half
 _ODD = 3.0  # a value this many robust deviations away counts less, in proportion
 _ROUNDS = 4  # of weighing the odd ones anew; it has settled by then
+_UNSEEN = 1e-9  # a weight that no step has had
 _DEVIATION = 1.4826  # of a normal distribution, in median absolute errors
 
 
@@ -55,6 +57,7 @@ def fit_week(values: Floats, slot: IntArray, window: Window) -> Floats:
     weight = recency
     for _ in range(_ROUNDS):
         usual = _regress(known, place, weight, window)
+        usual = usual + _sharp(known - usual[place], place, weight, window)
         weight = recency * _ordinary(known - usual[place])
     return usual
 
@@ -72,6 +75,22 @@ def _regress(values: Floats, slot: IntArray, weight: Floats, window: Window) -> 
     summed = np.bincount(slot, weight * values, week_of(window))
     found: Floats = terms @ np.linalg.solve(terms.T @ (terms * counted[:, None]) + np.diag(doubt), terms.T @ summed)
     return found
+
+
+def _sharp(errors: Floats, slot: IntArray, weight: Floats, window: Window) -> Floats:
+    """What recurs at single steps of each season, as jobs by the clock do, [week]; none where that may be chance.
+
+    The mean of each step, shrunk as James and Stein do: by how much of the differences between the means is chance.
+    """
+    place = slot % window.slots
+    counted = np.bincount(place, weight, window.slots)
+    seen = np.maximum(counted, _UNSEEN)
+    mean = np.bincount(place, weight * errors, window.slots) / seen
+    apart = np.square(errors - mean[place])
+    chance = np.bincount(place, np.square(weight) * apart, window.slots) / np.square(seen)
+    between = float(np.square(mean).sum())
+    share = max(0.0, 1 - float(chance.sum()) / between) if between > 0 else 0.0
+    return np.tile(share * mean, DAYS_IN_WEEK)
 
 
 def _terms(window: Window) -> tuple[Floats, Floats]:

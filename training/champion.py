@@ -7,7 +7,7 @@ held, so that memory does not grow with the number of families. Must not write f
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from time import perf_counter
 
@@ -74,7 +74,7 @@ def choose(
     job: Job, families: Sequence[str], find: Find, *, budget: timedelta | None = None, show: Show = quiet
 ) -> Choice:
     """Try each family for at most `budget`. Raises FitError where none can be fitted, BacktestError on a short past."""
-    rehearsal = Job.of(replace(job.dataset, series=job.past), job.window)
+    rehearsal = job.rehearsal()
     trials = [_trial(rehearsal, name, find, budget, show) for name in families]
     if all(trial.problem for trial in trials):
         raise FitError("; ".join(f"{trial.family}: {trial.problem}" for trial in trials))
@@ -89,10 +89,10 @@ def _trial(rehearsal: Job, name: str, find: Find, budget: timedelta | None, show
     begin = perf_counter()
     try:
         family = find(name, _watched(show(f"fitting {name}"), budget, begin))
-        fitted = family.fit(rehearsal.past, rehearsal.window, rehearsal.dataset.zone)
+        fitted = rehearsal.fit(family)
         took = timedelta(seconds=perf_counter() - begin)
         _check_budget(budget, begin)
-        model = export.draft(fitted, rehearsal.past, rehearsal.window, name=name, unit="load")
+        model = export.draft(fitted, rehearsal.lessons, rehearsal.window, name=name, unit="load")
         report = rehearsal.judge(model)
     except (FitError, ExportError, BacktestError, OverBudgetError) as error:
         return Trial(family=name, took=timedelta(seconds=perf_counter() - begin), problem=str(error))

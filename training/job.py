@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -15,6 +15,10 @@ from controller.core.series import Series
 from controller.forecaster import Model
 from training import export
 from training.backtest import Answers, Report, ask, beside, hold_out
+from training.calendars.applying import applied
+from training.calendars.effects import learned, without_events
+from training.calendars.event import Calendar
+from training.cleaning.flags import Flags, How, flag
 from training.datasets import Dataset
 from training.export import ExportError
 from training.families.family import Family, Fitted
@@ -58,30 +62,81 @@ class Candidate:
 class Job:
     """A series cut in two: what may be learned from, and from `since` (aware) on what it is tested on.
 
-    `_baselines`, `_answers`: what is the same for every model, once it was needed.
+    `how`: by which signs the past is cleaned. `calendar`: what is planned. `_baselines`, `_answers`, `_flags`: what is
+    the same for every model, once it was needed.
     """
 
     dataset: Dataset
     window: Window
     since: datetime
+    how: How = "off"
+    calendar: Calendar | None = None
     _baselines: dict[str, Model] = field(default_factory=dict, init=False, repr=False, compare=False)
     _answers: list[Answers] = field(default_factory=list, init=False, repr=False, compare=False)
+    _flags: list[Flags] = field(default_factory=list, init=False, repr=False, compare=False)
 
     @classmethod
-    def of(cls, dataset: Dataset, window: Window, since: datetime | None = None) -> Job:
+    def of(
+        cls,
+        dataset: Dataset,
+        window: Window,
+        since: datetime | None = None,
+        *,
+        how: How = "off",
+        calendar: Calendar | None = None,
+    ) -> Job:
         """Cut at `since`, or else before the last whole seasons. Raises BacktestError."""
         cut = since or hold_out(dataset.series, share=_TEST_SHARE, season=window.season)
-        return cls(dataset=dataset, window=window, since=cut)
+        return cls(dataset=dataset, window=window, since=cut, how=how, calendar=calendar)
+
+    def rehearsal(self) -> Job:
+        """The same with its past only, cut once more. Raises BacktestError."""
+        dataset = replace(self.dataset, series=self.past)
+        return Job.of(dataset, self.window, how=self.how, calendar=self.calendar)
 
     @property
     def past(self) -> Series:
-        """What may be learned from."""
+        """What came before the test."""
         return self.dataset.series.until(self.since)
 
+    @property
+    def flags(self) -> Flags:
+        """What of the past is no example, events aside."""
+        if not self._flags:
+            quiet = self.past if self.calendar is None else without_events(self.past, self.calendar)
+            self._flags.append(flag(quiet, self.window, self.dataset.zone, self.how))
+        return self._flags[0]
+
+    @property
+    def lessons(self) -> Series:
+        """What may be learned from: the past without events and flagged spans."""
+        past = self.flags.removed_from(self.past)
+        return past if self.calendar is None else without_events(past, self.calendar)
+
+    def excluded(self) -> list[tuple[datetime, datetime, str]]:
+        """What of the past was not learned from: from, until (aware), and why."""
+        found = [(span.start, span.end, span.why) for span in self.flags.spans]
+        events = () if self.calendar is None else self.calendar.events
+        planned = [
+            (span.start, span.end, f"planned: {event.name}")
+            for event in events
+            for span in event.spans
+            if span.start < self.since
+        ]
+        return sorted(found + planned)
+
+    def fit(self, family: Family) -> Fitted:
+        """Learn from the past, with the calendar around what was learned. Raises FitError, CalendarError."""
+        zone = self.dataset.zone
+        fitted = family.fit(self.lessons, self.window, zone)
+        if self.calendar is None:
+            return fitted
+        return applied(fitted, learned(self.calendar, self.past, self.window), self.past, self.window, zone)
+
     def try_out(self, family: Family, *, name: str, unit: str = "load", show: Show = quiet) -> Candidate:
-        """Fit on the past and judge on the rest. Raises FitError, ExportError, BacktestError."""
-        fitted = family.fit(self.past, self.window, self.dataset.zone)
-        model = export.draft(fitted, self.past, self.window, name=name, unit=unit)
+        """Fit on the past and judge on the rest. Raises FitError, ExportError, BacktestError, CalendarError."""
+        fitted = self.fit(family)
+        model = export.draft(fitted, self.lessons, self.window, name=name, unit=unit)
         return Candidate(fitted=fitted, model=model, report=self.judge(model, show))
 
     def judge(self, model: Model, show: Show = quiet) -> Report:

@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
+from training.datasets import DataError
+
 Impact = Literal["high", "low", "outage"]
 IMPACTS: tuple[Impact, ...] = ("high", "low", "outage")
 
 
-class CalendarError(ValueError):
+class CalendarError(DataError):
     """The calendar cannot be used; the message names the file, the event and the field."""
 
 

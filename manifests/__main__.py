@@ -1,4 +1,4 @@
-"""Writes what is generated from the chart: manifests/install.yaml and docs/reference/predictivescaler.md."""
+"""Writes what is generated from the chart: install.yaml, the example of training, and the reference of the resource."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from sandbox.binaries import Search
 
 
 def main() -> None:
-    """Write both files."""
+    """Write all of these files."""
     helm = Search.from_environment(os.environ).bundle(install.HELM)["helm"]
     install.FILE.write_text(install.render(helm))
+    install.TRAINING_FILE.write_text(install.render_training(helm))
     reference.FILE.write_text(reference.page(yaml.safe_load(install.CRD.read_text())))
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, tzinfo
 from importlib.metadata import version
 
+from controller.core.series import floor_to_step
 from controller.ports import ModelError
 from training import datasets, export
 from training.backtest import BacktestError, Report
@@ -56,10 +57,10 @@ class Member:
         return Window.fitting(step=self.step, season=self.season, horizon=self.horizon)
 
     def load(self, now: datetime) -> Dataset:
-        """Read its past. Raises DataError."""
+        """Read its past, up to the last whole season, so that a run that is continued sees the same. Raises DataError."""
         same = ("query", "column", "aggregate", "zone", "start", "every", "since", "until")
         fields = {name: getattr(self, name) for name in same}
-        return datasets.load(datasets.Request(data=self.data, step=self.step, season=self.season, now=now, **fields))
+        return datasets.load(datasets.Request(data=self.data, step=self.step, season=self.season, now=floor_to_step(now, self.season), **fields))
 
     def best(self, job: Job) -> Candidate:
         """The family's model, or the better of the naive ones where that loses. Raises FitError, ExportError."""

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from controller.core.series import Series
-from training.datasets import files, prometheus
+from training.datasets import files, public
 from training.datasets.quality import Quality
 from training.datasets.reading import Reading, of_series, within
 from training.datasets.request import Aggregate, DataError, Dataset, Request
@@ -20,6 +20,7 @@ from training.generated import generate
 
 __all__ = ["Aggregate", "DataError", "Dataset", "Quality", "Reading", "Request", "finished", "load", "read"]
 
+_PROMETHEUS = ("prometheus", "prometheus+https")
 _GENERATED = "generated"
 _GENERATED_SEASONS = 28
 
@@ -36,10 +37,12 @@ def load(request: Request) -> Dataset:
 def read(request: Request, step: timedelta) -> Reading:
     """What can be put together to multiples of `step`. Raises DataError."""
     scheme = urlsplit(request.data).scheme
-    if scheme in prometheus.SCHEMES:
-        return prometheus.read(request, step)
+    if scheme in _PROMETHEUS:
+        return _from_prometheus(request, step)
     if scheme == _GENERATED:
         return _from_generator(request, step)
+    if public.is_public(request.data):
+        return public.read(request, step)
     return files.read(request, step)
 
 
@@ -66,6 +69,12 @@ def _trimmed(series: Series) -> Series:
     first, last = recorded[0], recorded[-1]
     end = series.end - int(len(series) - 1 - last) * series.step
     return Series(end=end, step=series.step, values=series.values[first : last + 1])
+
+
+def _from_prometheus(request: Request, step: timedelta) -> Reading:
+    from training.datasets import prometheus  # noqa: PLC0415  # its HTTP client costs half a second
+
+    return prometheus.read(request, step)
 
 
 def _from_generator(request: Request, step: timedelta) -> Reading:

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 
 import numpy as np
-import pandas as pd
 import polars as pl
 from numpy.typing import NDArray
 
@@ -87,6 +86,8 @@ def _numbers(column: pl.Series) -> Stamps:
 
 
 def _written(texts: list[str | None], zone: tzinfo | None, *, is_zoned: bool) -> Stamps:
+    import pandas as pd  # noqa: PLC0415  # a second of start-up that an access log need not wait for
+
     parsed = pd.to_datetime(pd.Series(np.array(texts, object)), utc=is_zoned, format="ISO8601", errors="coerce")
     if not is_zoned:
         parsed = parsed.dt.tz_localize(zone, ambiguous="NaT", nonexistent="NaT")

@@ -25,7 +25,7 @@ from training.datasets.seconds import Ints
 
 _COUNTS = ("requests", "request_count")  # how many in a period: periods add up
 _LOADS = ("load", "value")  # how much at a time: periods average
-_BLOCK = 16 << 20  # bytes of text at a time; a table has more columns than a log has measures
+_BLOCK = 2 << 20  # bytes of text at a time; up to a million rows
 _ROWS = 1 << 18  # of Parquet at a time
 _NOTHING = ["", "NA", "N/A", "NULL", "null", "None", "NaN", "nan", "-"]
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"

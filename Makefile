@@ -42,9 +42,10 @@ check: setup ## Lint, types, layers and the fast tests
 e2e: toolchain ## The tests on a real control plane and a real Prometheus
 	@$(BIN)/pytest -q -m e2e
 
-bench: setup ## Measure ticks, inference and forecasts beside their baselines
+bench: setup ## Measure ticks, forecasts and reading beside their baselines
 	@$(BIN)/python -m tests.bench.ticks
 	@$(BIN)/python -m tests.bench.forecasts
+	@$(BIN)/python -m tests.bench.logs
 
 manifests: toolchain ## Render manifests/install.yaml and the reference from the chart
 	@$(BIN)/python -m manifests
@@ -55,6 +56,7 @@ models: setup ## Make the shipped models anew
 lock: setup ## Resolve the dependencies anew
 	@$(COMPILE) --all-extras --upgrade -o requirements.lock
 	@$(COMPILE) --constraint requirements.lock -o requirements-controller.lock
+	@$(COMPILE) --extra training --extra prophet --extra deep --constraint requirements.lock -o requirements-training.lock
 	@echo uv | $(subst pyproject.toml,-,$(COMPILE)) --constraint requirements.lock -o requirements-setup.lock
 
 clean: ## Remove what the commands above made in this folder

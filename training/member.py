@@ -27,7 +27,7 @@ MENDABLE = (DataError, WindowError, FitError, BacktestError, ExportError, ModelE
 """What can be wrong with one series; anything else is wrong with the program, and ends its process."""
 
 INPUTS = "inputs"  # under this name the card keeps what the model was made from
-_LIBRARIES = ("predictive-scaler", "lightgbm", "numpy", "onnx", "onnxruntime")
+_LIBRARIES = ("lightgbm", "numpy", "onnx", "onnxruntime")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,10 +57,14 @@ class Member:
         return Window.fitting(step=self.step, season=self.season, horizon=self.horizon)
 
     def load(self, now: datetime) -> Dataset:
-        """Read its past, up to the last whole season, so that a run that is continued sees the same. Raises DataError."""
+        """Read its past up to the last whole season: a run that goes on later sees the same. Raises DataError."""
         same = ("query", "column", "aggregate", "zone", "start", "every", "since", "until")
         fields = {name: getattr(self, name) for name in same}
-        return datasets.load(datasets.Request(data=self.data, step=self.step, season=self.season, now=floor_to_step(now, self.season), **fields))
+        return datasets.load(
+            datasets.Request(
+                data=self.data, step=self.step, season=self.season, now=floor_to_step(now, self.season), **fields
+            )
+        )
 
     def best(self, job: Job) -> Candidate:
         """The family's model, or the better of the naive ones where that loses. Raises FitError, ExportError."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from itertools import pairwise
 from pathlib import Path
@@ -15,7 +14,6 @@ import pytest
 from controller.settings import Settings
 from controller.spec import GROUP, KIND, PLURAL, VERSION, parse
 from manifests import install, reference
-from sandbox.binaries import Search
 from tests.contracts.specs import EXAMPLES, crd, documents, resource_schema, strict
 
 VALUES = (install.CHART / "values.yaml").read_text()
@@ -33,17 +31,6 @@ LEAST = [
 SECRETS = ([""], ["secrets"], ["get"])
 
 Object = dict[str, Any]
-
-
-@pytest.fixture(scope="session")
-def helm() -> Path:
-    """Helm where it is on the machine already; the e2e tests always have it."""
-    search = Search.from_environment(os.environ)
-    places = [*search.places, search.cache / install.HELM.directory_name]
-    found = next((place / "helm" for place in places if os.access(place / "helm", os.X_OK)), None)
-    if found is None:
-        pytest.skip("no helm here yet; `make toolchain` provides it")
-    return found
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""The two lock files agree, hold hashes, and name no addresses."""
+"""The lock files agree, hold hashes, and name no addresses."""
 
 import re
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-LOCKS = ("requirements.lock", "requirements-controller.lock", "requirements-setup.lock")
+LOCKS = ("requirements.lock", "requirements-controller.lock", "requirements-training.lock", "requirements-setup.lock")
 
 
 def pins(lock: str) -> set[str]:
@@ -21,6 +21,12 @@ def test_every_lock_holds_what_was_tested(lock: str) -> None:
 def test_the_image_gets_no_training_library() -> None:
     names = {pin.split("==")[0] for pin in pins("requirements-controller.lock")}
     assert not names & {"lightgbm", "onnx", "pandas", "matplotlib", "scipy"}
+
+
+def test_the_image_of_training_gets_what_trains_and_nothing_that_tests() -> None:
+    names = {pin.split("==")[0] for pin in pins("requirements-training.lock")}
+    assert names >= {"lightgbm", "onnx", "polars", "prophet", "jax", "statsmodels"}
+    assert not names & {"pytest", "mypy", "ruff", "hypothesis", "hatchling"}
 
 
 @pytest.mark.parametrize("lock", LOCKS)

@@ -121,11 +121,9 @@ def _chosen(
 
 
 def _criterion(fitted: Filter, remainder: Floats, last: int) -> float:
-    """Of one-step errors on the last steps, if they were normal. Raises FitError."""
+    """Of one-step errors on the last steps, if they were normal."""
     errors = fitted.errors(remainder[-_MOST_STEPS:])[-last:]
     errors = errors[np.isfinite(errors)]
-    if not len(errors):
-        raise FitError("the last fifth of the series holds no load; choose another span")
     return len(errors) * float(np.log(np.mean(np.square(errors)) + _NO_SPREAD**2)) + 2 * fitted.parameters
 
 

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.optimize import nnls
 
 from controller.core.series import Series
 from controller.forecaster import IntArray
@@ -35,7 +36,6 @@ _CHANGES_UNTIL = 0.8  # of the span, as Prophet has it: from there on the trend 
 _SEED = 1
 _RECENT = (96, 24, 1)  # shares of a season, a quarter of an hour and an hour of a day: how far off it was over each
 _EXAMPLES = 8
-_DOUBT = 1e-3  # keeps a recent past that never varied from being given any weight
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,10 +220,9 @@ def _corrected(curve: _Curve, past: Scaled) -> tuple[Floats, Floats]:
 
 
 def _least_squares(off: Floats, missed: Floats) -> Floats:
+    """None below zero: a forecast moves towards what was seen, or not at all."""
     known = np.isfinite(missed)
-    used = off[known]
-    doubt = _DOUBT * np.eye(off.shape[1])
-    return np.asarray(np.linalg.solve(used.T @ used + doubt, used.T @ missed[known]), np.float64)
+    return np.asarray(nnls(off[known], missed[known])[0], np.float64)
 
 
 def _examples(curve: _Curve, past: Scaled, gain: Floats, band: Floats) -> Examples:

@@ -35,12 +35,12 @@ class Sarima:
 
     def fit(self, series: Series, window: Window, zone: tzinfo) -> Fitted:
         """The order by its one-step errors on the last fifth, a band from there too. Raises FitError."""
-        candidates = [_Order(autoregressive=p, moving=q) for p, q in self.orders]
+        candidates = [Order(autoregressive=p, moving=q) for p, q in self.orders]
         return fit_affine(self.name, candidates, Scaled.of(series, window, zone), self.progress)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Order:
+class Order:
     """An ARMA process without parameters."""
 
     autoregressive: int

@@ -63,6 +63,8 @@ class Scaled:
                 f"what is usual takes three seasons ({window.season}) with load above zero to show; the series "
                 f"holds {len(series)} steps of {window.step}; give more history or use --family seasonal-naive"
             )
+        if not np.isfinite(found.values[found.boundary :]).any():
+            raise FitError("the last fifth of the series holds no load; give more history or choose another span")
         return found
 
     def __len__(self) -> int:

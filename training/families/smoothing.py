@@ -30,7 +30,7 @@ class Smoothing:
     def fit(self, series: Series, window: Window, zone: tzinfo) -> Fitted:
         """The form by its one-step errors on the last fifth, a band from there too. Raises FitError."""
         candidates = [
-            _Form(has_trend=has_trend, is_seasonal=is_seasonal)
+            Form(has_trend=has_trend, is_seasonal=is_seasonal)
             for is_seasonal in (False, True)
             for has_trend in (False, True)
         ]
@@ -38,7 +38,7 @@ class Smoothing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Form:
+class Form:
     """A level, and which other states there are."""
 
     has_trend: bool
@@ -104,7 +104,7 @@ def _weights(found: HoltWintersResults) -> _Weights:
 class _Smoother:
     """A fitted smoother."""
 
-    form: _Form
+    form: Form
     window: Window
     weights: _Weights
 
@@ -119,8 +119,14 @@ class _Smoother:
         return np.asarray(remainder - fitted, np.float64)
 
     def forecast(self, remainder: Floats, horizon: int) -> Floats:
-        """As statsmodels has it."""
-        return np.asarray(self._run(remainder).forecast(horizon), np.float64)
+        """From the states as statsmodels has them; its forecast forgets the last step's season (its issue 9538)."""
+        found, steps = self._run(remainder), np.arange(1, horizon + 1)
+        expected = np.full(horizon, float(found.level[-1]))
+        if self.form.has_trend:
+            expected += np.cumsum(self.weights.damping**steps) * float(found.trend[-1])
+        if self.form.is_seasonal:
+            expected += np.asarray(found.season)[-self.window.slots :][(steps - 1) % self.window.slots]
+        return expected
 
     def _run(self, remainder: Floats) -> HoltWintersResults:
         known = {"smoothing_level": self.weights.level}
@@ -152,7 +158,7 @@ class _Reading:
     season: Floats = field(repr=False)
 
     @classmethod
-    def of(cls, window: Window, form: _Form, weights: _Weights) -> _Reading:
+    def of(cls, window: Window, form: Form, weights: _Weights) -> _Reading:
         """Of the states after the last step."""
         steps = np.arange(1, window.horizon + 1)
         season = np.zeros((window.horizon, window.slots))

@@ -1,7 +1,7 @@
 """What do several families expect together? Their graphs side by side, averaged quantile by quantile.
 
-How much a member counts at each key step of the horizon is what would have been best on the last part of the past,
-forecast by members that had not seen it; the members that stay know all of the past. Must not fit anything itself.
+How much a member counts is what would have been best on the last part of the past, forecast by members that had not
+seen it; the members that stay know all of the past. Must not fit anything itself.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from training.windows import Window, futures, histories, origins
 
 _REHEARSED = 0.8  # the share of the past that members learn from before their weights are found on the rest
 _MOST_ROWS = 4_000  # more origins are thinned out: neighbours tell almost the same
-_PART = 256  # origins that are asked at once
 _FEWEST_ROWS = 50
 _ROUNDS = 200  # of the search for weights; it has settled after a hundred
 _PACE = 0.3  # of its first steps
-_NEGLIGIBLE = 0.03  # a member that counts less at every step costs more time than it is worth
+_NEGLIGIBLE = 0.05  # a member that counts less costs more time than it is worth
 _PARTS = 100  # of a member's fit, as progress counts
 _EXAMPLES = 64
+_PARITY = 1e-4  # relative, as for a family alone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,11 +50,11 @@ class Ensemble:
         early = series.until(series.start + int(late[0]) * series.step)
         trial = self._fit_members(self.members, early, window, zone, begun=0)
         weights = _weights(list(trial.fitted.values()), _Asked.of(series, window, zone, late[:-1]), window)
-        kept = {name: each for name, each in zip(trial.fitted, weights, strict=True) if each.max() > _NEGLIGIBLE}
+        kept = {name: each for name, each in zip(trial.fitted, weights, strict=True) if each > _NEGLIGIBLE}
         final = self._fit_members(list(kept), series, window, zone, begun=len(self.members))
-        shares = np.stack([kept[name] for name in final.fitted])
+        shares = np.array([kept[name] for name in final.fitted])
         last = _Asked.of(series, window, zone, recorded[-_EXAMPLES:])
-        together = _together(list(final.fitted.values()), shares / shares.sum(axis=0), last, window)
+        together = _together(list(final.fitted.values()), shares / shares.sum(), last, window)
         remarks = (*trial.remarks, *final.remarks, *together.remarks)
         return replace(together, family=self.name, remarks=remarks)
 
@@ -65,8 +65,10 @@ class Ensemble:
         fitted, remarks = {}, []
         for place, name in enumerate(names, begun):
             try:
-                fitted[name] = self.find(name, self._part(place, begun or len(names))).fit(series, window, zone)
-                remarks += [f"{name}: {remark}" for remark in fitted[name].remarks]
+                found = self.find(name, self._part(place, begun or len(names))).fit(series, window, zone)
+                _check_parity(found, window)
+                fitted[name] = found
+                remarks += [f"{name}: {remark}" for remark in found.remarks]
             except FitError as error:
                 remarks.append(f"{name} is left out of the ensemble: {error}")
         if not fitted:
@@ -106,15 +108,16 @@ class _Asked:
 
 
 def _weights(members: Sequence[Fitted], asked: _Asked, window: Window) -> Floats:
-    """How much each member counts at each key, [members, keys]; sums to 1 at every key. Raises FitError."""
+    """How much each member counts, [members]; the same at all steps, because a fifth of the past is few days."""
     at = np.array(keys(window)) - 1
-    answers = np.stack([_answers(member, asked, window)[:, at] for member in members]).astype(np.float64)
+    answers = np.stack([_answers(member, asked.history, asked.origin, window)[:, at] for member in members]).astype(
+        np.float64
+    )
     came = asked.came[:, at]
     is_known = np.isfinite(came) & np.isfinite(answers).all(axis=(0, 3))
     if (is_known.sum(axis=0) < _FEWEST_ROWS).any():
         raise FitError(f"the last fifth of the series holds fewer than {_FEWEST_ROWS} values to weigh the members on")
-    found = (best_weights(answers[:, known, key], came[known, key]) for key, known in enumerate(is_known.T))
-    return np.stack(list(found), axis=1)
+    return best_weights(answers[:, is_known], came[is_known])
 
 
 def best_weights(answers: Floats, came: Floats) -> Floats:
@@ -136,34 +139,34 @@ def best_weights(answers: Floats, came: Floats) -> Floats:
     return min(tried, key=lambda each: float(pinball(np.tensordot(each, answers, 1), levels, came).mean()))
 
 
-def _answers(member: Fitted, asked: _Asked, window: Window) -> FloatArray:
+def _answers(member: Fitted, history: FloatArray, origin: IntArray, window: Window) -> FloatArray:
     """What a member answers alone, [n, horizon, levels]."""
     sizes: list[int | str] = ["batch", window.horizon, len(LEVELS)]
     session = Session(member.graph.to_bytes(member.quantiles, "quantiles", sizes, {}))
-    parts = range(0, len(asked.origin), _PART)
-    return np.concatenate([session.run(asked.history[at : at + _PART], asked.origin[at : at + _PART]) for at in parts])
+    return session.run(history, origin)
+
+
+def _check_parity(member: Fitted, window: Window) -> None:
+    """Its graph must compute what its training computed. Raises FitError."""
+    examples = member.examples
+    worst = np.abs(_answers(member, examples.history, examples.origin, window) - examples.quantiles).max()
+    if not worst <= _PARITY * np.abs(examples.quantiles).max():
+        raise FitError(f"the graph of {member.family} differs from the fitted model by {worst:.6g}")
 
 
 def _together(members: Sequence[Fitted], shares: Floats, asked: _Asked, window: Window) -> Fitted:
-    """One graph of all members, `shares` [members, keys] of each; examples are averaged outside of it."""
+    """One graph of all members, as much of each as `shares` [members] says; examples are averaged outside of it."""
     graph = Graph(context=window.context)
-    weighted = [(member, share[:, None]) for member, share in zip(members, _at_every_step(shares, window), strict=True)]
+    weighted = list(zip(members, shares.astype(np.float32), strict=True))
     parts = [
         graph.add("Mul", graph.embed(member.graph, member.quantiles), graph.constant(share))
         for member, share in weighted
     ]
-    alone = np.stack([share * _answers(member, asked, window) for member, share in weighted])
-    told = (f"{share.mean():.0%} {member.family}" for member, share in weighted)
+    alone = np.stack([share * _answers(member, asked.history, asked.origin, window) for member, share in weighted])
     return Fitted(
         family="",
         graph=graph,
         quantiles=graph.add("Sum", *parts),
         examples=Examples(history=asked.history, origin=asked.origin, quantiles=alone.sum(axis=0)),
-        remarks=(f"the ensemble is, on average over the horizon, {', '.join(told)}",),
+        remarks=("the ensemble is " + ", ".join(f"{share:.0%} {member.family}" for member, share in weighted),),
     )
-
-
-def _at_every_step(shares: Floats, window: Window) -> FloatArray:
-    """Linear between the keys, [members, horizon]."""
-    steps = np.arange(1, window.horizon + 1)
-    return np.array([np.interp(steps, keys(window), share) for share in shares], np.float32)

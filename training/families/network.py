@@ -7,6 +7,7 @@ that had not seen the last part of the past forecast that best. The only file th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import NamedTuple
@@ -70,27 +71,31 @@ def _remember(weights: Weights, sequence: jax.Array) -> jax.Array:
     return kept
 
 
-def _first(key: jax.Array, channels: int, shared: int, own: int, keys: int) -> Weights:
+def _first(random: np.random.Generator, channels: int, shared: int, own: int, keys: int) -> Weights:  # noqa: TID251
     """Where the training of one network begins."""
-    point, kept, common, single, middle, out = jax.random.split(key, 6)
 
-    def draw(key: jax.Array, inputs: int, outputs: int, size: float = 1.0) -> jax.Array:
-        return size * inputs**-0.5 * jax.random.normal(key, (inputs, outputs))
+    def draw(inputs: int, outputs: int, size: float = 1.0) -> FloatArray:
+        return (size / math.sqrt(inputs) * random.standard_normal((inputs, outputs))).astype(np.float32)
 
-    return {
-        "point": draw(point, channels, 4 * _UNITS),
-        "kept": draw(kept, _UNITS, 4 * _UNITS),
-        "gates": jnp.zeros(4 * _UNITS).at[2 * _UNITS : 3 * _UNITS].set(1.0),  # at first nothing is forgotten
-        "shared": draw(common, _UNITS + shared, _HIDDEN),
-        "own": draw(single, own, _HIDDEN),
-        "key": jnp.zeros((keys, _HIDDEN)),
-        "middle": draw(middle, _HIDDEN, _HIDDEN),
-        "middle_bias": jnp.zeros(_HIDDEN),
-        "out": draw(out, _HIDDEN, len(LEVELS), 0.1),
-        "out_bias": jnp.zeros((keys, len(LEVELS))).at[:, 1:].set(_DISTANCE),
-        "own_straight": jnp.zeros((keys, own)),
-        "shared_straight": jnp.zeros((shared, keys)),
+    def flat(value: float, *shape: int) -> FloatArray:
+        return np.full(shape, value, np.float32)
+
+    weights = {
+        "point": draw(channels, 4 * _UNITS),
+        "kept": draw(_UNITS, 4 * _UNITS),
+        # At first nothing is forgotten.
+        "gates": np.concatenate([flat(0, 2 * _UNITS), flat(1, _UNITS), flat(0, _UNITS)]),
+        "shared": draw(_UNITS + shared, _HIDDEN),
+        "own": draw(own, _HIDDEN),
+        "key": flat(0, keys, _HIDDEN),
+        "middle": draw(_HIDDEN, _HIDDEN),
+        "middle_bias": flat(0, _HIDDEN),
+        "out": draw(_HIDDEN, len(LEVELS), 0.1),
+        "out_bias": np.concatenate([flat(0, keys, 1), flat(_DISTANCE, keys, len(LEVELS) - 1)], axis=1),
+        "own_straight": flat(0, keys, own),
+        "shared_straight": flat(0, shared, keys),
     }
+    return {name: jnp.array(value) for name, value in weights.items()}
 
 
 def _loss(weights: Weights, batch: Batch) -> jax.Array:
@@ -171,7 +176,8 @@ def train(lessons: Lessons, rows: IntArray, networks: int) -> Iterator[Weights]:
     """The running mean of the weights of some networks after each round on the rows; without end, seeded."""
     random = np.random.default_rng(1)  # noqa: TID251  # seeded
     sizes = (lessons.sequence.shape[2], lessons.shared.shape[1], lessons.own.shape[2], lessons.own.shape[1])
-    states = jax.vmap(lambda key: _begin(_first(key, *sizes)))(jax.random.split(jax.random.key(1), networks))
+    begun = [_begin(_first(random, *sizes)) for _ in range(networks)]
+    states = jax.tree.map(lambda *parts: jnp.stack(parts), *begun)
     steps = max(_FEWEST_STEPS, len(rows) // _ROWS)
     batch = _batch(lessons)
     while True:

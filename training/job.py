@@ -114,16 +114,16 @@ class Job:
         return past if self.calendar is None else without_events(past, self.calendar)
 
     def excluded(self) -> list[tuple[datetime, datetime, str]]:
-        """What of the past was not learned from: from, until (aware), and why."""
-        found = [(span.start, span.end, span.why) for span in self.flags.spans]
+        """What of the past was not learned from: from, until, both in the data's zone, and why."""
         events = () if self.calendar is None else self.calendar.events
-        planned = [
-            (span.start, span.end, f"planned: {event.name}")
-            for event in events
-            for span in event.spans
-            if span.start < self.since
+        found = [(span.start, span.end, span.why) for span in self.flags.spans]
+        found += [(span.start, span.end, f"planned: {event.name}") for event in events for span in event.spans]
+        zone = self.dataset.zone
+        return [
+            (start.astimezone(zone), end.astimezone(zone), why)
+            for start, end, why in sorted(found)
+            if start < self.since
         ]
-        return sorted(found + planned)
 
     def fit(self, family: Family) -> Fitted:
         """Learn from the past, with the calendar around what was learned. Raises FitError, CalendarError."""

@@ -24,8 +24,9 @@ Mask = NDArray[np.bool_]
 How = Literal["off", "zscore", "forest", "both"]
 HOWS: tuple[How, ...] = get_args(How)
 
-_FAR = 3.5  # what is off by this many usual deviations is flagged,
-_NEAR = 2.5  # and with it what lies beside it and is off by this many
+_ODD = 3.5  # a score, in usual deviations, that is counted as odd at all
+_FAR, _ISOLATED = 4.5, 3.5  # what a span must hold to be flagged: how far off, how easily isolated
+_BESIDE = 2.5  # what lies beside it and scores this much belongs to it
 _JOIN = 96  # spans closer than this share of a season are one
 _MOST = 0.03  # of the recorded steps are flagged, the farthest first
 _FEW, _RARE = 3, 0.25  # this many spans, or this many a season, are rare; where there are more,
@@ -96,23 +97,23 @@ def _flag(series: Series, part: slice, found: Deviations, how: How) -> Flag:
 
 def _parts(found: Deviations, how: How) -> list[slice]:
     if how == "zscore":
-        return _outstanding(found.far, found)
-    isolated = _outstanding(isolation(found), found)
+        return _outstanding(found.far, found, _FAR)
+    isolated = _outstanding(isolation(found), found, _ISOLATED)
     if how == "forest":
         return isolated
-    far = _outstanding(found.far, found)
+    far = _outstanding(found.far, found, _FAR)
     return [part for part in far if any(part.start < other.stop and other.start < part.stop for other in isolated)]
 
 
-def _outstanding(score: Floats, found: Deviations) -> list[slice]:
-    """Runs of steps that are near to one that is far off and no habit; what happens often must stand out."""
+def _outstanding(score: Floats, found: Deviations, least: float) -> list[slice]:
+    """Runs of steps around one that scores `least` and is no habit; what happens often must stand out."""
     beyond = np.abs(score)
-    is_odd = (beyond >= _FAR) & ~_is_habit(score, found.slots)
-    parts = [part for part in _runs(beyond >= _NEAR, max(1, found.slots // _JOIN)) if is_odd[part].any()]
+    is_odd = (beyond >= _ODD) & ~_is_habit(score, found.slots)
+    parts = [part for part in _runs(beyond >= _BESIDE, max(1, found.slots // _JOIN)) if is_odd[part].any()]
     rare = max(_FEW, round(_RARE * found.seasons))
     offs = sorted((_off(found, part) for part in parts), reverse=True)
     limit = _OUTSTANDING * offs[rare] if len(offs) > rare else 0.0
-    return [part for part in parts if _off(found, part) >= limit]
+    return [part for part in parts if beyond[part].max() >= least and _off(found, part) >= limit]
 
 
 def _off(found: Deviations, part: slice) -> float:

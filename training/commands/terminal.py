@@ -21,6 +21,8 @@ from training.findings import HEADINGS, Excluded, cells, examine
 from training.job import Show, Tell
 from training.open_loop import OpenLoop
 
+_NAMED = 8  # spans that were not learned from
+
 
 @contextmanager
 def progress() -> Iterator[Show]:
@@ -96,6 +98,15 @@ def write_findings(
 
         write_page(report_out, findings)
         say(f"wrote {report_out}")
+
+
+def say_excluded(excluded: Sequence[Excluded], about: str) -> None:
+    """What was not learned from, the first few spans by name."""
+    say(f"cleaning: {about}")
+    for since, until, why in excluded[:_NAMED]:
+        say(f"  {since:%Y-%m-%d %H:%M} to {until:%Y-%m-%d %H:%M %Z}: {why}")
+    if len(excluded) > _NAMED:
+        say(f"  and {len(excluded) - _NAMED} more")
 
 
 def print_table(table: Table, width: int = 120) -> None:

@@ -102,7 +102,8 @@ def _rest(series: Series, window: Window, zone: tzinfo) -> Floats:
     begun = origins(series, zone) - round(window.step.total_seconds())
     day, time = np.divmod(begun, round(window.season.total_seconds()))
     slot = time // round(window.step.total_seconds())
-    rest = relative - _profile(relative, slot, _kind(day, len(series) // slots), slots)
+    profile = _profile(relative, slot, _kind(day, len(series) // slots), slots)
+    rest = (relative - profile) / np.maximum(1.0, 1.0 + profile)  # what is busy every day varies more
     spread: Floats = rest / _spread(rest, slot, slots)
     return spread
 

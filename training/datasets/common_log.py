@@ -152,7 +152,7 @@ def _parsed(clock: Stamps) -> tuple[Ints, Ints, Bools]:
     found = [_midnight(clock["date"][day], clock["zone"][day]) for day in days.tolist()]
     lengths = np.diff(days, append=len(clock))
     midnights, offsets = np.repeat(np.array(found, np.int64).reshape(-1, 2), lengths, axis=0).T
-    seconds, known = _of_day(np.ascontiguousarray(clock["time"]).view(np.uint8).reshape(len(clock), -1))
+    seconds, known = _of_day(np.ascontiguousarray(clock["time"]).view(np.uint8).reshape(len(clock), _PARTS["time"].itemsize))
     return midnights + seconds, offsets, known & (midnights > _NO_DAY)
 
 

@@ -16,9 +16,9 @@ from controller.forecaster import Model, Session
 from tests.training.small import DAY, END, HOUR, WINDOW, drafted, model, noise, series_of, trace
 from training.backtest import backtest
 from training.export import draft
-from training.families.affine import Candidate, Still
 from training.families.bands import add_quantiles, band_of, quantiles_of
 from training.families.family import LEVELS, Family, FitError, Fitted
+from training.families.filters import Candidate, Still
 from training.families.prophet import ProphetFamily
 from training.families.sarima import Order, Sarima
 from training.families.smoothing import Form, Smoothing
@@ -282,7 +282,7 @@ class TestBands:
     def test_their_levels_cover_as_much_of_the_errors_as_they_say(self) -> None:
         random = np.random.default_rng(1)  # seeded
         errors = random.standard_t(4, (5000, 3)) * [1, 2, 5]
-        covered = (errors[..., None] <= band_of(errors)).mean(axis=0)
+        covered = (errors[..., None] <= band_of(errors, np.zeros(3))).mean(axis=0)
 
         np.testing.assert_allclose(covered, np.tile(LEVELS, (3, 1)), atol=0.02)
 
@@ -305,4 +305,4 @@ class TestBands:
         errors[:19] = 1.0
 
         with pytest.raises(FitError, match="fewer than 20 values"):
-            band_of(errors)
+            band_of(errors, np.zeros(2))

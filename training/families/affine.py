@@ -7,16 +7,15 @@ not know which filter it is.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol, Self
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from controller.forecaster import IntArray
 from training.families.bands import add_quantiles, band_of, quantiles_of, unit_of
-from training.families.family import Examples, FitError, Fitted, Progress
+from training.families.family import Examples, Fitted, Progress
+from training.families.filters import Candidate, Filter, choose, fit
 from training.families.scaled import Scaled, add_level
 from training.families.weekly import add_slot, fit_week, week_of
 from training.features import fill_gaps
@@ -24,72 +23,21 @@ from training.graph import Graph
 from training.measures import Floats
 from training.windows import Window
 
-_MOST_STEPS = 20_000  # that a filter learns from, the newest; more would tell it the same again
 _EXAMPLES = 16
 _PART = 256  # slots whose past is laid out at once
+_DOUBT = 3.5  # seasons until what lasts is half believed
 _NEGLIGIBLE = 1e-5  # of the level: what older steps may add up to and still be left out
-_NO_SPREAD = 1e-6  # of the level: below it a remainder is rounding
-
-
-class Filter(Protocol):
-    """A fitted linear filter. Remainders are divided by the level, the newest last, NaN where not recorded."""
-
-    @property
-    def parameters(self) -> int:
-        """How many were fitted."""
-        ...
-
-    def errors(self, remainder: Floats) -> Floats:
-        """What came at each step less what was expected one step before, [n]."""
-        ...
-
-    def forecast(self, remainder: Floats, horizon: int) -> Floats:
-        """What is expected after a whole context without gaps, [horizon], as the library itself says."""
-        ...
-
-    def kernel(self, window: Window) -> Floats:
-        """How much each step of a whole context counts in that, [horizon, context]."""
-        ...
-
-
-class Candidate(Protocol):
-    """A filter that is not yet fitted."""
-
-    def fit(self, remainder: Floats, window: Window) -> Filter:
-        """Learn from all of it. Raises FitError where that fails."""
-        ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Still:
-    """Candidate and filter in one: nothing but what is usual is ever expected."""
-
-    parameters: int = 0
-
-    def fit(self, _remainder: Floats, _window: Window) -> Self:
-        """There is nothing to learn."""
-        return self
-
-    def errors(self, remainder: Floats) -> Floats:
-        """All of it."""
-        return remainder
-
-    def forecast(self, _remainder: Floats, horizon: int) -> Floats:
-        """None."""
-        return np.zeros(horizon)
-
-    def kernel(self, window: Window) -> Floats:
-        """Nothing counts."""
-        return np.zeros((window.horizon, window.context))
 
 
 def fit_affine(name: str, candidates: Sequence[Candidate], past: Scaled, progress: Progress) -> Fitted:
     """The candidate that an information criterion likes best on the last fifth, then fitted on all. Raises FitError."""
-    usual = fit_week(past.values[: past.boundary], past.slot[: past.boundary], past.window)
-    chosen, rehearsed = _chosen(candidates, past.remainder(usual), past, progress)
-    band = band_of(_late_errors(_Model(usual=usual, filter=rehearsed, window=past.window), past))
+    early = past.until(past.boundary)
+    usual = fit_week(early.values, early.slot, past.window)
+    chosen, rehearsed = choose(candidates, past.remainder(usual), len(past) - len(early), past.window, progress)
+    rehearsal, known = _corrected(usual, rehearsed, early)
+    band = band_of(_errors(rehearsal, past, past.late).in_units, np.nanmedian(known.in_units, axis=0))
     usual = fit_week(past.values, past.slot, past.window)
-    model = _Model(usual=usual, filter=_fit(chosen, past.remainder(usual), past.window), window=past.window)
+    model, _ = _corrected(usual, fit(chosen, past.remainder(usual), past.window), past)
     progress(len(candidates) + 1, len(candidates) + 1)
     graph = Graph(context=past.window.context)
     centre, level = model.add_to(graph)
@@ -101,50 +49,17 @@ def fit_affine(name: str, candidates: Sequence[Candidate], past: Scaled, progres
     )
 
 
-def _chosen(
-    candidates: Sequence[Candidate], remainder: Floats, past: Scaled, progress: Progress
-) -> tuple[Candidate, Filter]:
-    """By Akaike's criterion on the last fifth, which none was fitted on; with what was fitted on the rest."""
-    last = len(past) - past.boundary
-    best: tuple[Candidate, Filter] = (Still(), Still())
-    least = _criterion(best[1], remainder, last)
-    for done, candidate in enumerate(candidates, 1):
-        try:
-            fitted = _fit(candidate, remainder[:-last], past.window)
-        except FitError:
-            continue  # the others are there
-        value = _criterion(fitted, remainder, last)
-        if value < least:
-            best, least = (candidate, fitted), value
-        progress(done, len(candidates) + 1)
-    return best
-
-
-def _criterion(fitted: Filter, remainder: Floats, last: int) -> float:
-    """Of one-step errors on the last steps, if they were normal."""
-    errors = fitted.errors(remainder[-_MOST_STEPS:])[-last:]
-    errors = errors[np.isfinite(errors)]
-    return len(errors) * float(np.log(np.mean(np.square(errors)) + _NO_SPREAD**2)) + 2 * fitted.parameters
-
-
-def _fit(candidate: Candidate, remainder: Floats, window: Window) -> Filter:
-    used = remainder[-_MOST_STEPS:]
-    known = used[np.isfinite(used)]
-    if not len(known) or float(known.std()) < _NO_SPREAD:
-        return Still()
-    with warnings.catch_warnings():
-        # A fit that has not converged is judged by its errors like any other.
-        warnings.simplefilter("ignore")
-        return candidate.fit(used, window)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Model:
-    """What is usual, [week], and the filter of what is not."""
+    """What is usual, [week], and the filter of what is not.
+
+    `gain`: [horizon], how much of the mean remainder over the last season the filter leaves out.
+    """
 
     usual: Floats
     filter: Filter
     window: Window
+    gain: Floats
 
     def add_to(self, graph: Graph) -> tuple[str, str]:
         """The centre, [batch, horizon], divided by the level, and the level, [batch, 1]."""
@@ -152,11 +67,16 @@ class _Model:
         level = add_level(graph, filled)
         is_idle = graph.add("Equal", level, graph.constant(0.0))
         scaled = graph.add("Div", filled, graph.add("Where", is_idle, graph.constant(1.0), level))
-        kernel = _trimmed(self.filter.kernel(self.window))
+        kernel = _trimmed(self._kernel())
         ends = (graph.integers([-kernel.shape[1]]), graph.integers([self.window.context]), graph.integers([1]))
         moved = graph.add("MatMul", graph.add("Slice", scaled, *ends), graph.constant(kernel.T))
         offset = graph.add("Gather", graph.constant(self._offsets(kernel)), add_slot(graph, self.window), axis=0)
         return graph.add("Add", offset, moved), level
+
+    def _kernel(self) -> Floats:
+        kernel = self.filter.kernel(self.window).copy()
+        kernel[:, -self.window.slots :] += self.gain[:, None] / self.window.slots
+        return kernel
 
     def _offsets(self, kernel: Floats) -> Floats:
         """What is usual at the steps to come, less what the kernel makes of the usual before; [week, horizon]."""
@@ -172,9 +92,16 @@ class _Model:
     def answer(self, scaled: Floats, slot: IntArray) -> Floats:
         """The centre of each row of `scaled` [n, context], as the filter's own library has it; [n, horizon]."""
         horizon = self.window.horizon
-        remainder = scaled - self._around(slot, np.arange(1 - scaled.shape[1], 1))
+        remainder = self.remainder(scaled, slot)
         moved = np.stack([self.filter.forecast(row, horizon) for row in remainder])
-        return self._around(slot, np.arange(1, horizon + 1)) + moved
+        lasting = remainder[:, -self.window.slots :].mean(axis=1, keepdims=True) * self.gain
+        centre: Floats = self._around(slot, np.arange(1, horizon + 1)) + moved + lasting
+        return centre
+
+    def remainder(self, scaled: Floats, slot: IntArray) -> Floats:
+        """What is left of each row of `scaled` [n, steps], which ends with the slot, when the usual is taken away."""
+        left: Floats = scaled - self._around(slot, np.arange(1 - scaled.shape[1], 1))
+        return left
 
 
 def _trimmed(kernel: Floats) -> Floats:
@@ -183,13 +110,58 @@ def _trimmed(kernel: Floats) -> Floats:
     return kernel[:, min(int(np.searchsorted(oldest, _NEGLIGIBLE)), kernel.shape[1] - 1) :]
 
 
-def _late_errors(model: _Model, past: Scaled) -> Floats:
-    """How far the graph is off on the last fifth, [n, horizon], in the units that bands have."""
-    graph, places = Graph(context=past.window.context), past.late
-    both = graph.add("Concat", *model.add_to(graph), axis=1)
-    found = past.run(graph, both, past.window.horizon + 1, places)
-    centre, level = found[:, :-1], found[:, -1:]
-    return np.asarray((past.came[places] / level - centre) / unit_of(centre), np.float64)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Errors:
+    """How a model did at n origins, divided by the level.
+
+    `missed`: what came less the centre; both [n, horizon]. `lasting`: the mean remainder over the last season, [n].
+    """
+
+    centre: Floats
+    missed: Floats
+    lasting: Floats
+
+    @property
+    def in_units(self) -> Floats:
+        """As bands have them."""
+        return self.missed / unit_of(self.centre)
+
+    def corrected(self, gain: Floats) -> _Errors:
+        """If the centre had been moved by so much of what lasts."""
+        moved = self.lasting[:, None] * gain
+        return replace(self, centre=self.centre + moved, missed=self.missed - moved)
+
+
+def _errors(model: _Model, past: Scaled, places: IntArray) -> _Errors:
+    """As the graph has it."""
+    graph, slots = Graph(context=past.window.context), past.window.slots
+    centre, level = model.add_to(graph)
+    ends = (graph.integers([-slots]), graph.integers([past.window.context]), graph.integers([1]))
+    season = graph.add("Div", graph.add("Slice", fill_gaps(graph, past.window), *ends), level)
+    every = graph.add("Concat", level, centre, season, axis=1)
+    found = past.run(graph, every, 1 + past.window.horizon + slots, places)
+    level_, centre_, season_ = np.split(found, [1, 1 + past.window.horizon], axis=1)
+    return _Errors(
+        centre=centre_,
+        missed=past.came[places] / level_ - centre_,
+        lasting=model.remainder(season_, past.slot[places]).mean(axis=1),
+    )
+
+
+def _corrected(usual: Floats, fitted: Filter, past: Scaled) -> tuple[_Model, _Errors]:
+    """What is best one step ahead forgets too soon for many steps: with what least squares then add, step by step.
+
+    And what is still missed on the same span.
+    """
+    alone = _Model(usual=usual, filter=fitted, window=past.window, gain=np.zeros(past.window.horizon))
+    errors = _errors(alone, past, past.rows(past.window.slots))
+    is_known = np.isfinite(errors.missed)
+    lasting = np.where(is_known, errors.lasting[:, None], 0.0)
+    spread = np.square(lasting).mean(axis=0)
+    doubt = _DOUBT * past.window.slots / max(1, len(past))
+    shared = (lasting * np.where(is_known, errors.missed, 0.0)).mean(axis=0)
+    gain = np.divide(shared, spread * (1 + doubt), out=np.zeros_like(shared), where=spread > 0)
+    return replace(alone, gain=gain), errors.corrected(gain)
 
 
 def _examples(model: _Model, past: Scaled, band: Floats) -> Examples:

@@ -22,22 +22,22 @@ def unit_of(centre: Floats) -> Floats:
     return (1 + np.maximum(centre, 0)) / 2
 
 
-def band_of(errors: Floats) -> Floats:
+def band_of(errors: Floats, middle: Floats) -> Floats:
     """Errors in their units, [n, horizon], NaN where not known, become a band [horizon, levels]. Raises FitError.
 
-    Each step has its own spread; which multiples of it the levels lie at is found over all steps together, because a
-    single step has seen too few large errors.
+    `middle`: their median where the model was fitted, [horizon]. Each step has its own spread; which multiples of it
+    the levels lie at is found over all steps together, because a single step has seen too few large errors.
     """
     if (np.isfinite(errors).sum(axis=0) < _FEWEST_ERRORS).any():
         raise FitError(
             f"the last fifth of the series holds fewer than {_FEWEST_ERRORS} values to measure errors on; "
             "give more history or use --family seasonal-naive"
         )
-    # That a fifth of a span lies higher or lower than the rest is chance; a skew around its middle stays.
+    # That a fifth of a span lies higher or lower than the rest is chance; a skew of all of the span lasts.
     apart = errors - np.nanmedian(errors, axis=0)
     spread = np.nanmean(np.abs(apart), axis=0)
     standard = np.divide(apart, spread, out=np.zeros_like(apart), where=spread > 0)
-    band: Floats = spread[:, None] * np.nanquantile(standard, LEVELS)
+    band: Floats = middle[:, None] + spread[:, None] * np.nanquantile(standard, LEVELS)
     return band
 
 

@@ -53,7 +53,7 @@ class ProphetFamily:
         rehearsal = _curve(past, values[: past.boundary], unit)
         self.progress(1, 2)
         gain, errors = _corrected(rehearsal, past)
-        band = band_of(errors)
+        band = band_of(errors, np.zeros(window.horizon))
         curve = _curve(past, values, unit)
         self.progress(2, 2)
         graph = Graph(context=window.context)

@@ -5,7 +5,7 @@ The level is the mean of the history, as the exported graph computes it. Must no
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import tzinfo
 from typing import Self
 
@@ -77,9 +77,27 @@ class Scaled:
 
     @property
     def late(self) -> IntArray:
-        """The origins in the last fifth that recorded and saw load, thinned out evenly."""
-        usable = self.boundary + np.flatnonzero(np.isfinite(self.values[self.boundary :]))
+        """The origins in the last fifth, as `rows` has them."""
+        return self.rows(self.boundary)
+
+    def rows(self, since: int) -> IntArray:
+        """The origins from the step `since` on that recorded and saw load, thinned out evenly."""
+        usable = since + np.flatnonzero(np.isfinite(self.values[since:]))
         return usable[:: max(1, -(-len(usable) // _MOST_ROWS))]
+
+    def until(self, count: int) -> Self:
+        """The first `count` steps; what comes after the last of them is not known."""
+        came = self.came[:count].copy()
+        unknown = np.arange(count)[:, None] + np.arange(1, self.window.horizon + 1) >= count
+        came[unknown] = np.nan
+        return replace(
+            self,
+            values=self.values[:count],
+            slot=self.slot[:count],
+            seen=self.seen[:count],
+            clock=self.clock[:count],
+            came=came,
+        )
 
     def last(self, count: int) -> IntArray:
         """The last origins that recorded and saw load."""

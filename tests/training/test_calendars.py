@@ -11,8 +11,9 @@ import pytest
 from numpy.typing import NDArray
 
 from controller.core.series import Series
-from controller.forecaster import FloatArray, Model, Session, local_seconds
+from controller.forecaster import FloatArray, Model, Session, load_model, local_seconds
 from tests.training.small import DAY, END, FAMILIES, HOUR, WINDOW, series_of, trace
+from training.__main__ import main
 from training.calendars.applying import applied
 from training.calendars.effects import effects, learned, without_events
 from training.calendars.event import Calendar, CalendarError, Event, Impact, Span
@@ -342,3 +343,74 @@ def test_too_many_multipliers_are_refused() -> None:
 
     with pytest.raises(CalendarError, match="more than 256 different multipliers"):
         applied(_echo(), _calendar(*events), series_of(np.ones(100)), _ECHO, UTC)
+
+
+# On the command line
+
+
+def _recorded(tmp_path: Path) -> Path:
+    """Four weeks, hourly, with a sale each Friday that a file knows and one outage, as a CSV file."""
+    outage = _event((datetime(2024, 1, 17, 2, tzinfo=UTC), 8 * HOUR), impact="outage", multiplier=None)
+    calendar = _calendar(*_weekly(2.5).events, outage)
+    series = _with_sales(trace(), calendar)
+    is_broken = effects(calendar, series.start, HOUR, len(series)).is_outage
+    rows = (
+        f"{(series.start + place * HOUR).isoformat()},{0 if is_broken[place] else value:g}"
+        for place, value in enumerate(series.values)
+    )
+    path = tmp_path / "load.csv"
+    path.write_text("\n".join(["timestamp,requests", *rows]))
+    return path
+
+
+_FIT = [
+    *["--step", "1h", "--season", "1d", "--horizon", "6h", "--family", "seasonal-naive"],
+    "--allow-worse-than-naive",
+]
+
+
+def _fit(monkeypatch: pytest.MonkeyPatch, data: Path, *more: str) -> int:
+    monkeypatch.setattr("sys.argv", ["predictive-scaler-train", "fit", "--data", str(data), *_FIT, *more])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    return int(ended.value.code or 0)
+
+
+def test_fit_takes_a_calendar(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, planned = _recorded(tmp_path), tmp_path / "events.yaml"
+    planned.write_text(
+        "events:\n"
+        "  - {name: sale, start: 2024-01-05T18:00, duration: 4h, rule: FREQ=WEEKLY, impact: high, multiplier: 2.5}\n"
+        "  - {name: move, start: 2024-01-17T02:00, end: 2024-01-17T10:00, impact: outage}\n"
+    )
+    scores = {}
+    for name, more in (("plain", []), ("knowing", ["--calendar", str(planned), "--calendar-until", "2024-03-01"])):
+        out = tmp_path / f"{name}.onnx"
+        assert _fit(monkeypatch, data, "--clean", "zscore", "--out", str(out), *more) == 0
+        scores[name] = load_model(out).card
+    told = capsys.readouterr().out
+
+    assert scores["plain"].calendar == {}
+    assert scores["knowing"].calendar == {
+        "name": "events.yaml",
+        "events": 9,
+        "until": "2024-03-01T00:00:00+00:00",
+        "multipliers": {"sale": 2.5},
+    }
+    assert scores["knowing"].scores["3"]["rmse"] < 0.75 * scores["plain"].scores["3"]["rmse"]
+    assert "2024-01-17 02:00 to 2024-01-17 10:00 UTC: planned: move" in told
+
+
+def test_a_wrong_calendar_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    planned = _yaml(tmp_path, "start: soon", "end: 2024-01-02", "impact: high")
+    out = tmp_path / "m.onnx"
+
+    assert _fit(monkeypatch, _recorded(tmp_path), "--calendar", str(planned), "--out", str(out)) == 2
+    shown = capsys.readouterr().err
+    assert shown.startswith("error: ")
+    assert "event 1 (sale): start 'soon' is not a time" in shown.replace("\n", " ")
+    assert not out.exists()

@@ -40,6 +40,7 @@ _PARTS = np.dtype([("date", "S11"), ("time", "S9"), ("zone", "S6")])
 _MONTHS = {name: place for place, name in enumerate(b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), 1)}
 _DATE = re.compile(rb"(\d\d)/([A-Z][a-z]{2})/(\d{4})")
 _ZONE = re.compile(rb" ([+-])([01]\d)([0-5]\d)")
+_CLOCK = len(":23:59:59")
 _COLONS = (0, 3, 6)  # in the time; two digits follow each
 _LEAP_SECOND = 60
 _NO_DAY = -(1 << 40)
@@ -152,7 +153,7 @@ def _parsed(clock: Stamps) -> tuple[Ints, Ints, Bools]:
     found = [_midnight(clock["date"][day], clock["zone"][day]) for day in days.tolist()]
     lengths = np.diff(days, append=len(clock))
     midnights, offsets = np.repeat(np.array(found, np.int64).reshape(-1, 2), lengths, axis=0).T
-    seconds, known = _of_day(np.ascontiguousarray(clock["time"]).view(np.uint8).reshape(len(clock), _PARTS["time"].itemsize))
+    seconds, known = _of_day(np.ascontiguousarray(clock["time"]).view(np.uint8).reshape(len(clock), _CLOCK))
     return midnights + seconds, offsets, known & (midnights > _NO_DAY)
 
 

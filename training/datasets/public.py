@@ -42,8 +42,8 @@ _LARGEST = 100 << 20  # bytes; each archive holds about 20 MB
 class Archive:
     """A trace of access logs, and what is known of it.
 
-    `start`, `seconds`: its span. `digest`: SHA-256 of the requests of each second as little-endian uint32, 0 where there
-    is no data. `fewest`, `most`: how many requests it holds; parsers of its rare broken lines differ by a few.
+    `start`, `seconds`: its span. `digest`: SHA-256 of the requests of each second as little-endian uint32, 0 where
+    there is no data. `fewest`, `most`: how many requests it holds; parsers of its rare broken lines differ by a few.
     """
 
     name: str

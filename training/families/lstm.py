@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import tzinfo
+from itertools import islice
 
 import numpy as np
 
@@ -23,7 +24,6 @@ from training.windows import Window, histories, origins
 
 Weights = Mapping[str, FloatArray]
 
-_NETWORKS = 3  # what one of them gets wrong by chance the others do not
 _REHEARSED = 0.8  # the share of the span after which the rehearsal is judged
 _FEWEST_ROWS = 50
 _EXAMPLES = 64
@@ -31,9 +31,14 @@ _EXAMPLES = 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LSTM:
-    """`progress` is told how many rounds of learning are done, of the most that it may take."""
+    """`networks`: how many are averaged, since what one gets wrong by chance the others do not.
+
+    `rounds`: of learning, at most. `progress` is told how many are done, of the most that it may take.
+    """
 
     name: str = "lstm"
+    networks: int = 3
+    rounds: int = 24
     progress: Progress = lambda _done, _all: None
 
     def fit(self, series: Series, window: Window, zone: tzinfo) -> Fitted:
@@ -52,10 +57,10 @@ class LSTM:
 
     def _learn(self, lessons: Lessons, early: IntArray, late: IntArray) -> network.Weights:
         """The networks after as many rounds as did best in the rehearsal."""
-        most = network.MOST_ROUNDS
-        tell = lambda done: self.progress(done, 2 * most)  # noqa: E731
-        rounds = network.rounds_needed(lessons, early, late, _NETWORKS, tell)
-        training = network.train(lessons, np.arange(len(lessons.target)), _NETWORKS)
+        most = self.rounds
+        rehearsal = islice(network.train(lessons, early, self.networks), most)
+        rounds = network.rounds_needed(rehearsal, lessons, late, lambda done: self.progress(done, 2 * most))
+        training = network.train(lessons, np.arange(len(lessons.target)), self.networks)
         for done in range(1, rounds):
             next(training)
             self.progress(most + done * most // rounds, 2 * most)
@@ -94,8 +99,7 @@ def _add_forecast(graph: Graph, window: Window, scales: Scales, learned: network
     """The quantiles, [batch, horizon, levels], in the metric's unit."""
     inputs = add_inputs(graph, window)
     standard = [scales.add(graph, name, getattr(inputs, name)) for name in ("sequence", "shared", "own")]
-    single = ({name: np.asarray(value[place]) for name, value in learned.items()} for place in range(_NETWORKS))
-    answers = [_add_network(graph, weights, *standard) for weights in single]
+    answers = [_add_network(graph, weights, *standard) for weights in network.single(learned)]
     offset = graph.add("Mul", graph.add("Mean", *answers), graph.constant(scales.unit))
     between = graph.add("MatMul", graph.constant(_between(window)), offset)
     scaled = graph.add("Add", _column(graph, inputs.profile), between)

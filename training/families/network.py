@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from itertools import islice
 from typing import NamedTuple
 
 import jax
@@ -24,7 +23,6 @@ from training.families.sequence import Lessons
 Weights = dict[str, jax.Array]  # one network's; of several, with an axis for them in front
 Batch = tuple[jax.Array, jax.Array, jax.Array, jax.Array]  # sequence, shared, own, target
 
-MOST_ROUNDS = 24
 _PATIENCE = 4  # rounds without a better one end the rehearsal
 _UNITS = 16  # of the LSTM
 _HIDDEN = 32  # of each dense layer
@@ -186,13 +184,21 @@ def train(lessons: Lessons, rows: IntArray, networks: int) -> Iterator[Weights]:
         yield states.mean
 
 
-def rounds_needed(lessons: Lessons, early: IntArray, late: IntArray, networks: int, tell: Callable[[int], None]) -> int:
-    """After how many rounds on the early rows the late ones are forecast best."""
+def rounds_needed(
+    rehearsal: Iterator[Weights], lessons: Lessons, late: IntArray, tell: Callable[[int], None] = lambda _done: None
+) -> int:
+    """After how many rounds of a rehearsal the late rows, which it must not have seen, are forecast best."""
     losses: list[float] = []
     batch, judges = _batch(lessons), jnp.array(late)
-    for means in islice(train(lessons, early, networks), MOST_ROUNDS):
+    for means in rehearsal:
         losses.append(float(_judged(means, batch, judges)))
         tell(len(losses))
         if len(losses) - 1 - int(np.argmin(losses)) >= _PATIENCE:
             break
     return 1 + int(np.argmin(losses))
+
+
+def single(networks: Weights) -> list[dict[str, FloatArray]]:
+    """The weights of each network by itself."""
+    count = len(networks["gates"])
+    return [{name: np.asarray(value[place]) for name, value in networks.items()} for place in range(count)]

@@ -47,6 +47,7 @@ bench: setup ## Measure ticks, forecasts and reading beside their baselines
 	@$(BIN)/python -m tests.bench.forecasts
 	@$(BIN)/python -m tests.bench.anomalies
 	@$(BIN)/python -m tests.bench.logs
+	@$(BIN)/python -m tests.bench.fleet
 
 manifests: toolchain ## Render manifests/install.yaml and the reference from the chart
 	@$(BIN)/python -m manifests

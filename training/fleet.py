@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from time import perf_counter
+from time import process_time
 from typing import Any, Literal
 
 import numpy as np
@@ -27,7 +27,7 @@ from training.backtest import Report
 from training.families.family import Fitted, Past
 from training.families.lightgbm import LightGBM
 from training.job import Job
-from training.member import INPUTS, MENDABLE, Member, signed
+from training.member import AUTO, INPUTS, MENDABLE, Member, signed
 from training.registry import Place
 from training.windows import Window
 
@@ -44,7 +44,7 @@ class FleetError(ValueError):
 class Outcome:
     """What became of one series. `loss`, `naive`: pinball losses of its model and of the better naive forecast.
 
-    `seconds`: of its process at work; `peak`: the most bytes that it held. `why` is empty where nothing is to be said.
+    `seconds`: of processor time; `peak`: the most bytes that it held. `why` is empty where nothing is to be said.
     """
 
     name: str
@@ -106,12 +106,12 @@ def _settled(order: Order, found: Outcome | workers.BrokenError) -> Outcome:
 
 def fit_one(order: Order) -> Outcome:
     """Read, fit, judge, write; what is wrong with the series becomes a failed row."""
-    began = perf_counter()
+    began = process_time()
     try:
         found = _fit(order)
     except MENDABLE as error:
         found = Outcome(name=order.member.name, verdict="failed", why=str(error))
-    return replace(found, seconds=perf_counter() - began, peak=_peak())
+    return replace(found, seconds=process_time() - began, peak=_peak())
 
 
 def _peak() -> int:
@@ -126,11 +126,16 @@ def _fit(order: Order) -> Outcome:
     held = None if order.is_forced else _up_to_date(order.place.path, inputs)
     if held is not None:
         return Outcome(name=member.name, verdict="kept", family=held.card.family, why="the same data and settings")
-    job = Job.of(dataset, member.window, member.test_from)
+    job = member.job(dataset, member.test_from)
     best = signed(member.best(job), inputs)
-    best.write(order.place.path)
-    lost = best.fitted.family != member.family
-    return _judged(member.name, best.fitted.family, best.report, f"{member.family} lost to naive" if lost else "")
+    best.write(order.place.path, because=member.because)
+    found = best.fitted.family
+    why = "" if found == member.family else _instead(member.family, found)
+    return _judged(member.name, found, best.report, why)
+
+
+def _instead(wanted: str, found: str) -> str:
+    return f"{found} is the best" if wanted == AUTO else f"{wanted} lost to naive"
 
 
 def _judged(name: str, family: str, report: Report, why: str = "") -> Outcome:
@@ -150,7 +155,7 @@ def _up_to_date(path: Path, inputs: str) -> Model | None:
 def fit_global(orders: Sequence[Order], name: str, *, processes: int) -> Iterator[Outcome]:
     """One model of all series, judged on each; written if it beats naive on most of them. Raises FleetError."""
     window, path = _one_window(orders), orders[0].out / f"{name}.onnx"
-    jobs, lost = _read_all(orders, window)
+    jobs, lost = _read_all(orders)
     yield from lost
     fitted, model = _fit_all(jobs, window, path.stem)
     with tempfile.TemporaryDirectory() as folder:
@@ -177,13 +182,13 @@ def _one_window(orders: Sequence[Order]) -> Window:
     return next(iter(windows))
 
 
-def _read_all(orders: Sequence[Order], window: Window) -> tuple[dict[str, Job], list[Outcome]]:
+def _read_all(orders: Sequence[Order]) -> tuple[dict[str, Job], list[Outcome]]:
     jobs: dict[str, Job] = {}
     lost = []
     for order in orders:
         member = order.member
         try:
-            jobs[member.name] = Job.of(member.load(order.now), window, member.test_from)
+            jobs[member.name] = member.job(member.load(order.now), member.test_from)
         except MENDABLE as error:
             lost.append(Outcome(name=member.name, verdict="failed", why=str(error)))
     return jobs, lost
@@ -191,7 +196,7 @@ def _read_all(orders: Sequence[Order], window: Window) -> tuple[dict[str, Job], 
 
 def _fit_all(jobs: dict[str, Job], window: Window, name: str) -> tuple[Fitted, Model]:
     """Raises FitError, ExportError."""
-    pasts = [Past(series=job.past, zone=job.dataset.zone) for job in jobs.values()]
+    pasts = [Past(series=job.lessons, zone=job.dataset.zone) for job in jobs.values()]
     fitted = LightGBM().fit_many(pasts, window)
     model = export.draft(fitted, pasts[0].series, window, name=name, unit="load")
     trained = _trained([past.series for past in pasts])
@@ -225,14 +230,14 @@ def _judge_each(orders: Sequence[Order], draft: Path, processes: int) -> Iterato
 
 
 def _judge(question: _Question) -> Outcome:
-    began, member = perf_counter(), question.order.member
+    began, member = process_time(), question.order.member
     try:
-        job = Job.of(member.load(question.order.now), member.window, member.test_from)
+        job = member.job(member.load(question.order.now), member.test_from)
         model = load_model(question.draft)
         found = _judged(member.name, model.card.family, job.judge(model))
     except MENDABLE as error:
         found = Outcome(name=member.name, verdict="failed", why=str(error))
-    return replace(found, seconds=perf_counter() - began, peak=_peak())
+    return replace(found, seconds=process_time() - began, peak=_peak())
 
 
 def _summary(skills: Sequence[float]) -> dict[str, float]:

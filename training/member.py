@@ -11,14 +11,20 @@ import json
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, tzinfo
 from importlib.metadata import version
+from pathlib import Path
 
 from controller.core.series import floor_to_step
 from controller.ports import ModelError
 from training import datasets, export
 from training.backtest import BacktestError, Report
+from training.calendars import reading as calendars
+from training.calendars.event import Calendar
+from training.calendars.reading import Reach
+from training.champion import choose
+from training.cleaning.flags import How
 from training.datasets import Aggregate, DataError, Dataset
 from training.export import ExportError
-from training.families.catalogue import family_of
+from training.families.catalogue import FAMILIES, family_of
 from training.families.family import FitError
 from training.job import Candidate, Job
 from training.windows import Window, WindowError
@@ -26,13 +32,15 @@ from training.windows import Window, WindowError
 MENDABLE = (DataError, WindowError, FitError, BacktestError, ExportError, ModelError, OSError)
 """What can be wrong with one series; anything else is wrong with the program, and ends its process."""
 
+AUTO = "auto"  # as a family: the best of all
 INPUTS = "inputs"  # under this name the card keeps what the model was made from
+_YEAR = timedelta(days=365)  # how far the rules of a calendar are followed
 _LIBRARIES = ("lightgbm", "numpy", "onnx", "onnxruntime")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
-    """One entry of the fleet file. `label`: the label and its value that tell this series from others of the query."""
+    """One series. Its fields are the options of `fit`; `budget`: how long `auto` may take to fit one family."""
 
     name: str
     data: str
@@ -50,6 +58,10 @@ class Member:
     since: datetime | None = None
     until: datetime | None = None
     test_from: datetime | None = None
+    clean: How = "both"
+    calendar: str | None = None
+    budget: timedelta | None = None
+    because: str | None = None
 
     @property
     def window(self) -> Window:
@@ -66,9 +78,20 @@ class Member:
             )
         )
 
+    def job(self, dataset: Dataset, since: datetime | None) -> Job:
+        """Cut at `since`, or else before the last whole seasons. Raises BacktestError, CalendarError."""
+        return Job.of(dataset, self.window, since, how=self.clean, calendar=self._planned(dataset))
+
+    def _planned(self, dataset: Dataset) -> Calendar | None:
+        series = dataset.series
+        reach = Reach(zone=dataset.zone, since=series.start, until=series.end + _YEAR)
+        return None if self.calendar is None else calendars.read(Path(self.calendar), reach)
+
     def best(self, job: Job) -> Candidate:
         """The family's model, or the better of the naive ones where that loses. Raises FitError, ExportError."""
-        candidate = self._try(self.family, job)
+        is_open = self.family == AUTO
+        name = choose(job, tuple(FAMILIES), family_of, budget=self.budget).champion if is_open else self.family
+        candidate = self._try(name, job)
         if _is_worth_it(candidate.report, candidate.fitted.family):
             return candidate
         return self._try(candidate.report.best_baseline, job)
@@ -85,12 +108,22 @@ class Member:
             "family": self.family,
             "unit": self.unit,
             "zone": str(dataset.zone),
+            "clean": self.clean,
+            "calendar": None if self.calendar is None else _digest(Path(self.calendar)),
             "test": None if self.test_from is None else self.test_from.timestamp(),
             "end": series.end.timestamp(),
+            "start": series.start.timestamp(),
             "values": hashlib.sha256(series.values.astype("<f8").tobytes()).hexdigest(),
             "libraries": {library: version(library) for library in _LIBRARIES},
         }
         return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+
+
+def _digest(path: Path) -> str:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}") from error
 
 
 def signed(candidate: Candidate, inputs: str) -> Candidate:

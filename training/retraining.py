@@ -24,7 +24,7 @@ from training.datasets import Dataset
 from training.families.family import LEVELS
 from training.job import Candidate, Job
 from training.measures import Floats, pinball
-from training.member import MENDABLE, Member, signed
+from training.member import AUTO, MENDABLE, Member, signed
 from training.registry import Place
 from training.windows import futures, histories, origins
 
@@ -139,7 +139,7 @@ def _decide(order: Order) -> Decision:
     days = min(order.rules.days, unseen)
     if days < order.rules.fewest:
         return _kept(order, f"{max(0, unseen)} days since the champion was trained; it takes {order.rules.fewest}")
-    return _compete(order, Job(dataset=dataset, window=order.member.window, since=series.end - days * season), champion)
+    return _compete(order, order.member.job(dataset, series.end - days * season), champion)
 
 
 def _kept(order: Order, why: str) -> Decision:
@@ -164,7 +164,7 @@ def _champion(order: Order) -> Model | str:
 
 def _crown(order: Order, dataset: Dataset, why: str) -> Decision:
     """There is nobody to beat but the naive forecasts."""
-    job = Job.of(dataset, order.member.window, order.member.test_from)
+    job = order.member.job(dataset, order.member.test_from)
     best = order.member.best(job)
     promote(order, signed(best, order.member.inputs(dataset)))
     return Decision(
@@ -182,7 +182,7 @@ def _crown(order: Order, dataset: Dataset, why: str) -> Decision:
 def _stand_in(member: Member, best: Candidate) -> str:
     """That the family asked for lost to naive, where it did."""
     found = best.fitted.family
-    return "" if found == member.family else f"{member.family} lost to {found}, which stands for it; "
+    return "" if member.family in {found, AUTO} else f"{member.family} lost to {found}, which stands for it; "
 
 
 def _compete(order: Order, job: Job, champion: Model) -> Decision:
@@ -266,7 +266,7 @@ def compare(champion: Floats, challenger: Floats, rules: Rules) -> Comparison:
 def promote(order: Order, winner: Candidate) -> None:
     """Put the winner in the champion's place and keep the old file. Raises ExportError, OSError."""
     order.place.retire(order.rules.keep)
-    winner.write(order.place.path)
+    winner.write(order.place.path, because=order.member.because)
 
 
 def roll_back(place: Place, now: datetime, keep: int) -> Decision:

@@ -31,11 +31,12 @@ import yaml
 from controller.ports import MetricError
 from controller.sources.prometheus import fetch_label
 from training import written
+from training.cleaning.flags import HOWS, How
 from training.datasets import DataError
 from training.datasets.prometheus import SCHEMES
 from training.families.catalogue import family_of
 from training.families.family import FitError
-from training.member import Member
+from training.member import AUTO, Member
 from training.windows import WindowError
 
 _NAME = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?")  # as the controller looks for models
@@ -161,6 +162,8 @@ def _entry(where: str, folder: Path, defaults: Mapping[str, object], entry: obje
         raise RosterError(f"{where}: data: is missing; name a file or prometheus://HOST:PORT, here or in defaults")
     if not urlsplit(given["data"]).scheme:
         given["data"] = str(folder / given["data"])
+    if "calendar" in given:
+        given["calendar"] = str(folder / given["calendar"])
     given.setdefault("name", _PLACE if columns or by else given.get("column", ""))
     member = Member(**{_ATTRIBUTES.get(name, name.replace("-", "_")): value for name, value in given.items()})
     _check(where, member, columns, by)
@@ -208,8 +211,16 @@ def _label(text: str) -> str:
 
 
 def _family(text: str) -> str:
-    family_of(text)
+    if text != AUTO:
+        family_of(text)
     return text
+
+
+def _how(text: str) -> How:
+    for how in HOWS:
+        if how == text:
+            return how
+    raise ValueError(f"{text!r} is none of {', '.join(HOWS)}")
 
 
 _READERS: dict[str, Callable[[str], object]] = {
@@ -231,6 +242,10 @@ _READERS: dict[str, Callable[[str], object]] = {
     "family": _family,
     "unit": _text,
     "test-from": written.moment,
+    "clean": _how,
+    "calendar": _text,
+    "budget": written.duration,
+    "because": _text,
 }
 _ATTRIBUTES = {"time-zone": "zone", "from": "since"}
 

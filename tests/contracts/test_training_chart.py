@@ -41,7 +41,7 @@ def test_the_rendered_example_is_fresh(helm: Path) -> None:
 
 
 def test_helm_finds_nothing_to_complain_about(helm: Path) -> None:
-    command = [helm, "lint", "--strict", install.CHART, f"--values={install.TRAINING / 'values.yaml'}"]
+    command = [str(helm), "lint", "--strict", str(install.CHART), f"--values={install.TRAINING / 'values.yaml'}"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 

@@ -30,8 +30,8 @@ from training.member import INPUTS, Member
 from training.roster import RosterError, Share
 
 NOW = datetime(2024, 2, 1, tzinfo=UTC)
-HOURLY = {"step": small.HOUR, "season": small.DAY, "horizon": 6 * small.HOUR}
-DEFAULTS = "defaults: {step: 1h, season: 1d, horizon: 6h, family: seasonal-naive}\n"
+HOURLY = {"step": small.HOUR, "season": small.DAY, "horizon": 6 * small.HOUR, "clean": "off"}
+DEFAULTS = "defaults: {step: 1h, season: 1d, horizon: 6h, family: seasonal-naive, clean: off}\n"
 
 
 def member(name: str = "web", data: str = "generated:1", family: str = "seasonal-naive", **changes: Any) -> Member:
@@ -73,7 +73,7 @@ def test_fields_are_those_of_fit_and_entries_override_defaults(tmp_path: Path) -
     text = """
         defaults: {data: loads.csv, step: 5m, family: seasonal-naive, time-zone: UTC}
         series:
-          - {name: shop, column: shop, time-zone: Europe/Berlin, test-from: 2024-01-20}
+          - {name: shop, column: shop, time-zone: Europe/Berlin, test-from: 2024-01-20, clean: zscore, calendar: c.ics}
           - {column: search, step: 1h, horizon: 12h, data: /elsewhere/loads.csv}
     """
     shop, search = members(tmp_path, text)
@@ -85,6 +85,8 @@ def test_fields_are_those_of_fit_and_entries_override_defaults(tmp_path: Path) -
         family="seasonal-naive",
         zone=ZoneInfo("Europe/Berlin"),
         test_from=datetime(2024, 1, 20, tzinfo=UTC),
+        clean="zscore",
+        calendar=str(tmp_path / "c.ics"),
     )
     assert (search.name, search.data, search.step, search.horizon) == (
         "search",
@@ -110,6 +112,7 @@ def test_fields_are_those_of_fit_and_entries_override_defaults(tmp_path: Path) -
         ("series: [{name: a, data: x.csv, column: [b]}]", "series 1 (a): column: must be a text"),
         ("series: [{name: a, data: x.csv, family: oracle}]", "series 1 (a): family: there is no family 'oracle'"),
         ("series: [{name: a, data: x.csv, time-zone: Mars}]", "series 1 (a): time-zone: 'Mars' is not a time zone"),
+        ("series: [{name: a, data: x.csv, clean: well}]", "series 1 (a): clean: 'well' is none of off, zscore"),
         ("series: [{name: a/b, data: x.csv}]", "series 1 (a/b): name: 'a/b' is no model's name"),
         ("series: [{data: x.csv}]", "series 1: name: '' is no model's name"),
         ("series: [{name: a, data: x.csv}, {name: a, data: y.csv}]", "several series have the name a"),
@@ -271,6 +274,7 @@ def test_a_model_is_fitted_once(tmp_path: Path) -> None:
         {"horizon": 3 * small.HOUR},
         {"zone": ZoneInfo("Asia/Tokyo")},
         {"unit": "requests"},
+        {"clean": "zscore"},
         {"test_from": small.END - 5 * small.DAY},
     ],
     ids=lambda changes: next(iter(changes)),

@@ -376,7 +376,9 @@ def test_the_command_line_retrains_and_rolls_back(
     old = put_champion(tmp_path, family="persistence")
     roster = tmp_path / "fleet.yaml"
     entries = "[{name: web, data: 'generated:1'}, {name: gone, data: absent.csv}]"
-    roster.write_text(f"defaults: {{step: 1h, season: 1d, horizon: 6h, family: {BETTER}}}\nseries: {entries}\n")
+    roster.write_text(
+        f"defaults: {{step: 1h, season: 1d, horizon: 6h, family: {BETTER}, clean: off}}\nseries: {entries}\n"
+    )
     told = tmp_path / "told.json"
 
     models = ("--models", str(tmp_path))

@@ -40,8 +40,9 @@ _ALWAYS: _Ranges = {
 _FLAT: _Ranges = {}
 _PEOPLE: _Ranges = {"daily": (0.2, 0.95), "twice": (0.05, 0.8), "ripple": (0.02, 0.2), "weekend": (0.01, 0.7)}
 _BUSINESS: _Ranges = {**_PEOPLE, "open_for": (0.3, 0.6), "closed": (0.01, 0.3)}
-_MACHINES: _Ranges = {"jobs": (1, 96), "job_height": (0.3, 10), "job_length": (2 * _MINUTE, 1 * _HOUR)}
+_MACHINES: _Ranges = {"job_height": (0.3, 10), "job_length": (2 * _MINUTE, 1 * _HOUR)}
 _MOSTLY_IDLE: _Ranges = {"a_day": (1e2, 1e4), "bursts": (0.5, 20), "burst_height": (2, 100)}
+_TIMETABLES = (1, 2, 4, 6, 8, 12, 24, 24, 24, 48, 96, 144)  # jobs a day: people write whole hours into a crontab
 _RHYTHMS = (_PEOPLE, _BUSINESS, _FLAT, _MACHINES, _MOSTLY_IDLE, {**_PEOPLE, **_MACHINES})
 _HOW_OFTEN = (0.4, 0.12, 0.16, 0.12, 0.08, 0.12)
 _EVENTS: tuple[_Ranges, ...] = (
@@ -161,7 +162,9 @@ def sample(seed: int) -> Workload:
     }
     # Any hour may be the busiest one by the clock that the forecaster is told, and any the first of a weekend.
     moved = {"peak": random.uniform(), "open_from": random.uniform(0.2, 0.5), "zone": random.uniform(-0.5, 0.5)}
-    turned = {"trend": drawn.get("trend", 0.0) * random.choice((-1, 1)), "jobs": float(round(drawn.get("jobs", 0.0)))}
+    turned = {"trend": drawn.get("trend", 0.0) * random.choice((-1, 1))}
+    if "job_height" in drawn:
+        turned["jobs"] = float(random.choice(_TIMETABLES))
     return Workload(**{**drawn, **moved, **turned})
 
 

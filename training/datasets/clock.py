@@ -29,13 +29,14 @@ _THOUSAND = 1000.0
 class Stamps:
     """`seconds`: int64 [n], 0 where not `known` (bool [n]). `zone`: whose wall clock; None where nobody told.
 
-    `is_finer`: some name a fraction of a second.
+    `is_finer`: some name a fraction of a second. `is_definite`: they name their zone, or count from 1970.
     """
 
     seconds: Ints
     known: NDArray[np.bool_]
     zone: tzinfo | None
-    is_finer: bool
+    is_finer: bool = False
+    is_definite: bool = True
 
 
 def epochs(numbers: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -95,7 +96,7 @@ def _written(texts: list[str | None], zone: tzinfo | None, *, is_zoned: bool) ->
     parsed = parsed.dt.tz_convert("UTC").fillna(pd.Timestamp(0, tz="UTC"))
     whole = parsed.dt.floor("s")
     seconds = np.array(whole.dt.as_unit("s").astype("int64"), np.int64)
-    return Stamps(seconds=seconds, known=known, zone=zone, is_finer=bool((whole != parsed).any()))
+    return Stamps(seconds=seconds, known=known, zone=zone, is_finer=bool((whole != parsed).any()), is_definite=is_zoned)
 
 
 def _own_zone(texts: Sequence[str | None]) -> tzinfo | None:

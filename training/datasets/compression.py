@@ -19,7 +19,7 @@ from training.datasets.request import DataError
 
 BLOCK = 1 << 20
 """Bytes read at a time: what lies in a core's cache is scanned fastest."""
-_LONGEST_LINE = 64 << 20  # beyond it, it is no text, and memory would grow with the file
+_LONGEST_LINE = 16 << 20  # beyond it, it is no text, and memory would grow with the file
 _LINE_END = b"\n"
 
 
@@ -48,17 +48,19 @@ def _unpacked(packed: IO[bytes]) -> IO[bytes]:
 def blocks(path: Path, size: int = BLOCK) -> Iterator[bytes]:
     """Whole lines, about `size` bytes of them at a time; the last one may lack its line end. Raises DataError."""
     with opened(path) as file:
-        rest = b""
+        rest: list[bytes] = []  # put together once: a line may be longer than many blocks
+        held = 0
         while read := file.read(size):
-            read = rest + read
             cut = read.rfind(_LINE_END) + 1
-            rest = read[cut:]
-            if len(rest) > _LONGEST_LINE:
-                raise DataError(f"{path} has no line end within {_LONGEST_LINE >> 20} MiB; it is no text")
             if cut:
-                yield read[:cut]
-        if rest:
-            yield rest
+                yield b"".join([*rest, read[:cut]])
+                rest, held = [], 0
+            rest.append(read[cut:])
+            held += len(rest[-1])
+            if held > _LONGEST_LINE:
+                raise DataError(f"{path} has no line end within {_LONGEST_LINE >> 20} MiB; it is no text")
+        if held:
+            yield b"".join(rest)
 
 
 def first_lines(path: Path, count: int) -> list[bytes]:

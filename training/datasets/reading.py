@@ -48,17 +48,22 @@ class Gathering:
         self._seconds = Seconds()
         self._rows = self._empty = self._duplicates = 0
 
-    def add(self, times: Ints, values: Floats) -> None:
-        """`values` are NaN where nothing was recorded; of those at one time the first counts. Raises DataError."""
+    def add(self, times: Ints, values: Floats) -> int:
+        """`values` are NaN where nothing was recorded; of those at one time the first counts. Raises DataError.
+
+        How many were left out because their time was taken.
+        """
         self._refuse(times, values)
         recorded = np.isfinite(values)
         self._rows += len(values)
         self._empty += len(values) - int(recorded.sum())
         distinct, first_of = np.unique(times[recorded], return_index=True)
         new = self._seconds.add(distinct)
-        self._duplicates += int(recorded.sum() - new.sum())
+        surplus = int(recorded.sum() - new.sum())
+        self._duplicates += surplus
         loads = values[recorded][first_of][new]
         self._cells.add(distinct[new], np.stack([loads, np.ones(len(loads))]))
+        return surplus
 
     def _refuse(self, times: Ints, values: Floats) -> None:
         for wrong, words in ((values < 0, "holds a load below zero"), (times > self._latest, "lies in the future")):

@@ -21,7 +21,6 @@ from training.datasets.buckets import SECOND, Floats
 from training.datasets.compression import blocks, first_lines
 from training.datasets.reading import Gathering, Reading
 from training.datasets.request import Aggregate, DataError, Request
-from training.datasets.seconds import Ints
 
 _COUNTS = ("requests", "request_count")  # how many in a period: periods add up
 _LOADS = ("load", "value")  # how much at a time: periods average
@@ -143,11 +142,15 @@ def _read(
     request: Request, step: timedelta, layout: _Layout, parts: Iterator[pl.DataFrame], notes: tuple[str, ...] = ()
 ) -> Reading:
     gathering = Gathering(step // SECOND, request.now)
-    zone, rows = request.zone, 0
+    zone, rows, is_definite = request.zone, 0, None
     for part in filter(len, parts):
-        times, own = _times(part, layout, zone, rows)
-        zone = zone or own
-        gathering.add(times, _numbers(part[layout.column], rows))
+        stamps = _stamps(part, layout, zone, rows)
+        if is_definite not in {None, stamps.is_definite}:
+            raise DataError(f"from row {rows + 1} on the timestamps differ: all must have a zone, or none")
+        surplus = gathering.add(stamps.seconds, _numbers(part[layout.column], rows))
+        if surplus and stamps.is_finer:
+            raise DataError("there are several values within a second; put them together by second first")
+        zone, is_definite = zone or stamps.zone, stamps.is_definite
         rows += len(part)
     tally = gathering.tally(layout.column)
     quality = replace(gathering.quality(), notes=notes)
@@ -162,10 +165,11 @@ def _read(
     )
 
 
-def _times(part: pl.DataFrame, layout: _Layout, zone: tzinfo | None, row: int) -> tuple[Ints, tzinfo | None]:
-    """When each row's period begins, in seconds since 1970 UTC; `row`: how many came before."""
+def _stamps(part: pl.DataFrame, layout: _Layout, zone: tzinfo | None, row: int) -> clock.Stamps:
+    """When each row's period begins; `row`: how many came before."""
     if layout.start is not None:
-        return layout.start + layout.every * np.arange(row, row + len(part), dtype=np.int64), None
+        seconds = layout.start + layout.every * np.arange(row, row + len(part), dtype=np.int64)
+        return clock.Stamps(seconds=seconds, known=np.ones(len(part), bool), zone=None)
     column = part[TIMESTAMP]
     stamps = clock.read(column, zone) if column.dtype == pl.String else clock.of_column(column, zone)
     if not stamps.known.all():
@@ -173,9 +177,7 @@ def _times(part: pl.DataFrame, layout: _Layout, zone: tzinfo | None, row: int) -
         raise DataError(
             f"row {row + at + 1} has no definite time ({column[at]!r}); write timestamps as ISO 8601 with their zone"
         )
-    if stamps.is_finer and len(np.unique(stamps.seconds)) < len(stamps.seconds):
-        raise DataError("there are several values within a second; put them together by second first")
-    return stamps.seconds, stamps.zone
+    return stamps
 
 
 def _numbers(column: pl.Series, row: int) -> Floats:

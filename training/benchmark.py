@@ -20,6 +20,7 @@ from controller.forecaster import Model
 from controller.ports import ModelError
 from training import export
 from training.backtest import MODEL, Answers, BacktestError, Report, ask, report_of, together
+from training.cleaning.flags import How
 from training.datasets import Dataset
 from training.export import ExportError
 from training.families.catalogue import family_of
@@ -56,11 +57,11 @@ class Setting:
         """What models see and answer."""
         return Window.fitting(step=self.step, season=_DAY, horizon=self.horizon)
 
-    def job(self, dataset: Dataset) -> Job:
-        """The dataset cut in two."""
+    def job(self, dataset: Dataset, how: How) -> Job:
+        """The dataset cut in two, its past cleaned."""
         series = dataset.series
         cut = self.since or series.end - round(self.share * len(series)) * series.step
-        return Job.of(dataset, self.window, cut)
+        return Job.of(dataset, self.window, cut, how=how)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,8 +195,8 @@ def _work(task: Task) -> Outcome | str:
 def _judged(task: Task) -> Outcome:
     job, series, zone = task.job, task.job.dataset.series, task.job.dataset.zone
     begin = perf_counter()
-    fitted = family_of(task.family).fit(job.past, job.window, zone)
-    model = export.draft(fitted, job.past, job.window, name=task.family, unit="load")
+    fitted = job.fit(family_of(task.family))
+    model = export.draft(fitted, job.lessons, job.window, name=task.family, unit="load")
     seconds = perf_counter() - begin
     loop = None
     if task.alone is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -9,9 +10,10 @@ import pytest
 
 from controller.core.series import Series
 from tests.training.small import DAY, END, HOUR, WINDOW, model, series_of, trace
-from training.backtest import BacktestError, Report, backtest, hold_out
+from training.backtest import BacktestError, Report, ask, backtest, beside, hold_out, shown_steps, together
 from training.measures import middle
-from training.windows import histories, origins
+from training.tracking import RULES, replayed
+from training.windows import Window, histories, origins
 
 _SINCE = trace().end - 3 * DAY
 
@@ -106,3 +108,58 @@ def test_whole_seasons_are_held_out(days: int, kept: int) -> None:
 def test_less_than_three_seasons_cannot_be_split() -> None:
     with pytest.raises(BacktestError, match=r"holds 2\.5 seasons"):
         hold_out(series_of(np.ones(60)), share=0.15, season=DAY)
+
+
+@pytest.mark.parametrize(
+    ("step", "horizon", "shown"),
+    [
+        (timedelta(minutes=5), timedelta(hours=6), [1, 2, 3, 6, 12, 72]),
+        (timedelta(minutes=1), timedelta(hours=1), [1, 5, 10, 15, 30, 60]),
+        (timedelta(minutes=15), timedelta(hours=6), [1, 2, 4, 24]),
+        (timedelta(seconds=15), timedelta(minutes=10), [4, 20, 40]),
+        (HOUR, timedelta(hours=10), [1, 6, 10]),
+    ],
+)
+def test_a_report_shows_the_same_times_at_any_step(step: timedelta, horizon: timedelta, shown: list[int]) -> None:
+    assert shown_steps(Window.fitting(step=step, season=DAY, horizon=horizon)) == shown
+
+
+def test_baselines_that_answered_before_give_the_same_report(report: Report) -> None:
+    baselines = {name: model(name) for name in ("persistence", "seasonal-naive")}
+    naive = ask(baselines, trace(), UTC, _SINCE, lambda _done, _all: None)
+    again = beside(model("lightgbm"), naive, trace(), UTC, _SINCE, lambda _done, _all: None)
+
+    assert again.to_dict() == report.to_dict()
+
+
+def test_a_model_that_is_silent_where_others_speak_is_named() -> None:
+    naive = ask({"p": model("persistence")}, trace(), UTC, _SINCE, lambda _done, _all: None)
+    silent = replace(naive, came=np.full_like(naive.came, np.nan))
+
+    with pytest.raises(BacktestError, match="web is silent where"):
+        together(silent, naive, "web")
+
+
+def test_each_step_is_measured_against_the_baseline_that_is_better_there(report: Report) -> None:
+    for step in report.steps():
+        losses = {name: score.pinball[step - 1].mean() for name, score in report.baselines.items()}
+        assert report.rival_at(step) == min(losses, key=lambda name: losses[name])
+        expected = 1 - report.model.pinball[step - 1].mean() / min(losses.values())
+        assert report.skill_at(step) == report.to_dict()[str(step)]["skill"] == pytest.approx(expected)
+
+
+def test_what_was_said_at_the_shown_steps_is_kept(report: Report) -> None:
+    first = len(trace().until(_SINCE)) - 1
+    rows = range(first, len(trace()) - 1)
+    answers = model("lightgbm").predict(histories(trace(), WINDOW)[rows], origins(trace(), UTC)[rows])
+
+    np.testing.assert_array_equal(report.answers.said[""], answers[:, [0, 5]])
+    np.testing.assert_array_equal(report.answers.came[:-5, 1], trace().values[first + 6 :])
+
+
+def test_corrected_levels_are_scored_on_the_same_values(report: Report) -> None:
+    quantiles = replayed(RULES["controller"], report.answers.said[""], report.answers.came, [1, 6], report.model.levels)
+    known = np.isfinite(report.answers.came[:, 1])
+    expected = (report.answers.came[known, 1][:, None] <= quantiles[known, 1]).mean(axis=0)
+
+    np.testing.assert_allclose(report.calibrated["controller"].coverage[1], expected)

@@ -35,7 +35,8 @@ def test_fit_and_backtest_agree(
 
     assert _run(monkeypatch, "fit", *data, *_HOURLY, "--out", str(out), "--json", str(fitted)) == 0
     assert _run(monkeypatch, "backtest", *data, "--model", str(out), "--json", str(judged)) == 0
-    assert json.loads(fitted.read_text()) == json.loads(judged.read_text())
+    horizons = [json.loads(found.read_text())["horizons"] for found in (fitted, judged)]
+    assert horizons[0] == horizons[1] == load_model(out).card.scores
     printed = capsys.readouterr().out
     assert all(word in printed for word in ("persistence", "seasonal-naive", "RMSE", "skill against", "sha256"))
 
@@ -97,3 +98,35 @@ def test_it_runs_as_a_module() -> None:
 def test_the_shipped_models_are_made_by_one_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert _run(monkeypatch, "shipped", "--out", str(tmp_path)) == 0
     assert [each.name for each in tmp_path.iterdir()] == ["seasonal-naive.onnx"]
+
+
+def test_a_page_and_an_open_loop_on_demand(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, page, found = tmp_path / "m.onnx", tmp_path / "report.html", tmp_path / "found.json"
+    data = ["--data", "generated:1"]
+    asked = ["--open-loop", "2d", "--report", str(page), "--json", str(found)]
+
+    assert _run(monkeypatch, "fit", *data, *_HOURLY, "--family", "seasonal-naive", "--out", str(out)) == 0
+    assert _run(monkeypatch, "backtest", *data, "--model", str(out), *asked) == 0
+    assert "2 days in one go" in page.read_text()
+    assert json.loads(found.read_text())["open_loop"]["seconds"] == 2 * 86400
+    assert "2 days, 0:00:00 in one go" in capsys.readouterr().out
+
+
+def test_a_page_that_cannot_be_written_costs_no_fit(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--data", "generated:1", "--out", str(tmp_path / "m.onnx"), "--report", str(tmp_path / "absent" / "r")]
+
+    assert _run(monkeypatch, "fit", *arguments) == 2
+    assert "no directory" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_why_a_figure_can_be_goes_into_the_card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = tmp_path / "m.onnx"
+    family = ["--family", "seasonal-naive", "--because", "the load is planned"]
+
+    assert _run(monkeypatch, "fit", "--data", "generated:1", *_HOURLY, *family, "--out", str(out)) == 0
+    assert load_model(out).card.because == "the load is planned"

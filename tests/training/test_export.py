@@ -9,11 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from controller.core.card import Card, CardError
 from controller.forecaster import load_model
 from tests.training.small import DAY, END, WINDOW, drafted, fitted, model, trace
 from training import export
 from training.backtest import Report, backtest
 from training.export import ExportError
+from training.job import Candidate
 
 
 @pytest.fixture(scope="module")
@@ -93,3 +95,36 @@ def test_a_file_that_does_not_load_is_not_kept(tmp_path: Path) -> None:
     with pytest.raises(ExportError, match=r"cannot be written: test-vector"):
         export.write(fitted("persistence"), wrong, tmp_path / "m.onnx")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture(scope="module")
+def incredible() -> Report:
+    """A report whose model loses next to nothing beside persistence on a noisy load."""
+    report = backtest(model("lightgbm"), {"persistence": model("persistence")}, trace(), UTC, END - 3 * DAY)
+    return replace(report, model=replace(report.model, pinball=report.model.pinball * 0.1))
+
+
+def test_what_is_too_good_is_refused_with_its_figures(incredible: Report) -> None:
+    with pytest.raises(ExportError, match=r"too good to be true: 1:00:00 ahead the skill against persistence is 9\d%"):
+        export.refuse_too_good(incredible)
+
+
+@pytest.mark.parametrize("because", [None, "its calendar tells every sale"])
+def test_what_is_too_good_is_written_only_with_a_reason(
+    incredible: Report, tmp_path: Path, because: str | None
+) -> None:
+    candidate = Candidate(fitted=fitted("lightgbm"), model=model("lightgbm"), report=incredible)
+    if because is None:
+        with pytest.raises(ExportError, match="too good"):
+            candidate.write(tmp_path / "m.onnx")
+        assert not list(tmp_path.iterdir())
+    else:
+        candidate.write(tmp_path / "m.onnx", because=because)
+        assert load_model(tmp_path / "m.onnx").card.because == because
+
+
+def test_a_reason_must_be_a_text() -> None:
+    text = model("persistence").card.to_json().replace('"because":null', '"because":7')
+
+    with pytest.raises(CardError, match="because must be a text"):
+        Card.from_json(text)

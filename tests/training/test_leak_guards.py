@@ -25,9 +25,10 @@ from training import backtest as backtest_module
 from training import datasets, export
 from training.backtest import Report, backtest
 from training.export import ExportError
-from training.families import catalogue, lstm, network
+from training.families import catalogue, network
 from training.families.ensemble import Ensemble
 from training.families.family import LEVELS, Family, FitError, Fitted
+from training.families.lstm import LSTM
 from training.measures import pinball
 from training.windows import Window, futures, histories, origins
 
@@ -48,10 +49,8 @@ def _small() -> Iterator[None]:
     """Guards hold for a network that has learnt little, too; compiling it well would take longer than running it."""
     jax.config.update("jax_disable_most_optimizations", True)  # type: ignore[no-untyped-call]  # jax
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(network, "MOST_ROUNDS", 1)
         patch.setattr(network, "_FEWEST_STEPS", 2)
         patch.setattr(network, "_ROWS", 512)
-        patch.setattr(lstm, "_NETWORKS", 1)
         yield
     jax.config.update("jax_disable_most_optimizations", False)  # type: ignore[no-untyped-call]  # jax
 
@@ -59,6 +58,8 @@ def _small() -> Iterator[None]:
 def _family(name: str) -> Family:
     if name == "ensemble":
         return Ensemble(members=("seasonal-naive", "ets"), find=catalogue.family_of)
+    if name == "lstm":
+        return LSTM(networks=1, rounds=1)
     try:
         return catalogue.family_of(name)
     except FitError as error:

@@ -13,15 +13,16 @@ from controller.core.calibration import corrected, updated
 from controller.core.forecast import Forecast
 from controller.core.memory import TrackRecord
 from controller.core.series import Series
+from controller.forecaster import FloatArray
 from tests.training.small import END
-from training.measures import pinball
+from training.measures import Floats, pinball
 from training.tracking import RULES, replayed
 
 _STEP = timedelta(minutes=5)
 _LEVELS = (0.05, 0.5, 0.9, 0.99)
 
 
-def _forecasts(count: int, steps: list[int], seed: int = 1, scale: float = 10.0) -> tuple[np.ndarray, np.ndarray]:  # type: ignore[type-arg]
+def _forecasts(count: int, steps: list[int], seed: int = 1, scale: float = 10.0) -> tuple[FloatArray, Floats]:
     """Quantiles that are off, [n, steps, levels], and what came, [n, steps]."""
     random = np.random.default_rng(seed)
     came = random.normal(100, scale, (count, len(steps)))
@@ -90,7 +91,7 @@ def test_without_truths_nothing_is_corrected(rule: str) -> None:
     )
 
 
-def _sure(scale: float, ahead: int, seed: int) -> tuple[np.ndarray, np.ndarray]:  # type: ignore[type-arg]
+def _sure(scale: float, ahead: int, seed: int) -> tuple[FloatArray, Floats]:
     """A band that is a fifth too narrow and a fifth of a deviation too high, as a fitted one may be."""
     came = np.random.default_rng(seed).normal(100, scale, (1500, 1))
     quantiles = 100 + scale * (0.2 + 0.8 * np.array([-1.645, 0, 1.282, 2.326])) * np.ones((1500, 1, 1))

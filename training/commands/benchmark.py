@@ -12,14 +12,16 @@ from rich.table import Table
 
 from training import datasets
 from training.benchmark import NAIVE, TRACES, Cell, Setting, Task, run
+from training.cleaning.flags import How
 from training.commands import terminal
 from training.commands.options import JsonOut, duration
 from training.datasets import DataError
-from training.families.catalogue import FAMILIES, family_of
+from training.families.catalogue import FAMILIES
+from training.families.family import FitError
 from training.job import check_folder
 
 _AHEAD = {1: "1 min", 5: "5", 10: "10", 15: "15", 30: "30", 60: "60", 360: "360"}
-_WIDTH = 150
+_WIDTH = 160
 
 
 def benchmark(
@@ -27,6 +29,7 @@ def benchmark(
     data: Annotated[str | None, typer.Option(help="The trace in a file of yours.")] = None,
     families: Annotated[str, typer.Option(help="Some of the families, with commas.")] = ",".join(FAMILIES),
     steps: Annotated[str | None, typer.Option(help="Some of the steps, as in 5m,15m.")] = None,
+    clean: Annotated[How, typer.Option(help="Which odd spans of the past are no example.")] = "both",
     longest: Annotated[
         timedelta, typer.Option(parser=duration, metavar="DURATION", help="After this a cell has failed.")
     ] = "20m",  # type: ignore[assignment]  # typer parses the default as it does the option
@@ -39,7 +42,7 @@ def benchmark(
     tasks = [
         task
         for setting in _settings(trace, steps)
-        for task in _tasks(setting, data or TRACES[trace].data, families.split(","))
+        for task in _tasks(setting, data or TRACES[trace].data, families.split(","), clean)
     ]
     cells = []
     with terminal.progress() as show:
@@ -68,14 +71,15 @@ def _settings(trace: str, steps: str | None) -> Sequence[Setting]:
     return [known[step] for step in wanted]
 
 
-def _tasks(setting: Setting, data: str, families: Sequence[str]) -> list[Task]:
+def _tasks(setting: Setting, data: str, families: Sequence[str], how: How) -> list[Task]:
     """The naive ones first: the others are measured against them."""
     for family in families:
-        family_of(family)  # a wrong name costs no reading
+        if family not in FAMILIES:
+            raise FitError(f"there is no family {family!r}; choose from {', '.join(FAMILIES)}")
     window = setting.window
     now = datetime.now(UTC)  # noqa: TID251  # the door asks for it; a trace of the past does not change
     dataset = datasets.load(datasets.Request(data=data, step=window.step, season=window.season, now=now))
-    job = setting.job(dataset)
+    job = setting.job(dataset, how)
     return [Task(family=family, job=job, alone=setting.alone) for family in dict.fromkeys((*NAIVE, *families))]
 
 
@@ -110,7 +114,7 @@ def _table(trace: str, cells: Sequence[Cell]) -> Table:
         "9 days: RMSE from a single origin, fed by its own medians.",
     )
     for heading in _headings():
-        table.add_column(heading, justify="left" if heading == "family" else "right")
+        table.add_column(heading, justify="left" if heading == "family" else "right", no_wrap=True)
     for before, cell in zip([None, *cells], cells, strict=False):
         if before is not None and before.step != cell.step:
             table.add_section()

@@ -51,41 +51,36 @@ def applied(fitted: Fitted, calendar: Calendar, series: Series, window: Window, 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Table:
-    """What happens in each step from `start` (UTC) on.
+    """What happens in each step from `start` (UTC) on; [n] each.
 
-    `codes`: uint8 [n]. `running`: uint16 [n], for how many steps an event that can be divided out has gone on, this
-    one included. By code: `multipliers` of the forecast; `forgetting`, of a history in which events are over, and
-    `dividing`, of steps of an event that still goes on; NaN forgets.
+    `is_event`: touched by any event. `running`: uint16, for how many steps events other than outages have gone on, this
+    one included. `codes`: uint8, which of `multipliers` it is.
     Both ends hold a context and a horizon without events, so that a window never reaches beyond.
     """
 
     window: Window
     start: datetime
-    codes: NDArray[np.uint8]
+    is_event: NDArray[np.bool_]
     running: NDArray[np.uint16]
+    codes: NDArray[np.uint8]
     multipliers: FloatArray
-    forgetting: FloatArray
-    dividing: FloatArray
 
     @classmethod
     def of(cls, calendar: Calendar, series: Series, window: Window) -> _Table:
         edge = window.context + window.horizon
         inside = -((series.start - calendar.until) // window.step)
         found = effects(calendar, series.start, window.step, inside)
-        steps = np.stack([np.round(found.multiplier, _DECIMALS), found.is_event, found.is_outage], axis=1)
-        kinds, codes = np.unique(np.concatenate([[[1, 0, 0]], steps]), axis=0, return_inverse=True)
-        if len(kinds) > _CODES:
+        padded = np.pad(np.round(found.multiplier, _DECIMALS), edge, constant_values=1.0)
+        multipliers, codes = np.unique(padded, return_inverse=True)
+        if len(multipliers) > _CODES:
             raise CalendarError(f"{calendar.name}: more than {_CODES} different multipliers; round them")
-        padded = np.pad(codes[1:], edge, constant_values=codes[0]).astype(np.uint8)
-        multipliers, is_event, is_outage = kinds[:, 0], kinds[:, 1] > 0, kinds[:, 2] > 0
         return cls(
             window=window,
             start=series.start.astimezone(UTC) - edge * window.step,
-            codes=padded,
-            running=_running((is_event & ~is_outage)[padded]),
+            is_event=np.pad(found.is_event, edge),
+            running=_running(np.pad(found.is_event & ~found.is_outage, edge)),
+            codes=codes.astype(np.uint8),
             multipliers=multipliers.astype(np.float32),
-            forgetting=np.where(is_event, np.nan, 1).astype(np.float32),
-            dividing=np.where(is_outage, np.nan, 1 / multipliers).astype(np.float32),
         )
 
 
@@ -154,23 +149,34 @@ def _add_history(graph: Graph, table: _Table, first: str) -> str:
     An event that is over is forgotten. One that goes on is divided out, so that the model sees how the load does in it.
     What would leave nothing at all is left as it is.
     """
-    codes = _codes(graph, table, first, range(table.window.context))
-    running, over = (graph.add("Gather", graph.constant(by), codes) for by in (table.dividing, table.forgetting))
-    factors = graph.add("Where", _is_running(graph, table, first), running, over)
-    corrected = graph.add("Mul", graph.history, factors)
-    is_missing = graph.add("CastLike", graph.add("IsNaN", corrected), graph.constant(0.0))
-    is_empty = graph.add("ReduceMin", is_missing, graph.integers([1]), keepdims=1)
-    return graph.add("Where", graph.add("Equal", is_empty, graph.constant(1.0)), graph.history, corrected)
+    missing, context = graph.constant(float("nan")), table.window.context
+    places = graph.add("Add", first, graph.integers(range(context)))
+    is_event = graph.add("Gather", graph.constant(table.is_event, np.bool_), places)
+    quiet = graph.add("Where", is_event, missing, graph.history)
+    if (longest := min(int(table.running.max()), context)) > 0:
+        quiet = _divide(graph, table, first, quiet, longest)
+    is_empty = graph.add("ReduceMin", graph.add("IsNaN", quiet), graph.integers([1]), keepdims=1)
+    return graph.add("Where", is_empty, graph.history, quiet)
 
 
-def _is_running(graph: Graph, table: _Table, first: str) -> str:
-    """Which steps of the history belong to an event that goes on with the first step to come; [batch, context]."""
+def _divide(graph: Graph, table: _Table, first: str, quiet: str, longest: int) -> str:
+    """`quiet` with the steps of an event that goes on beyond the origin, at most the `longest` last ones."""
     context = table.window.context
-    running = graph.add(
-        "Gather", graph.constant(table.running, np.uint16), graph.add("Add", first, graph.integers(context))
-    )
+    coming = graph.add("Add", first, graph.integers(context))
+    running = graph.add("Gather", graph.constant(table.running, np.uint16), coming)
     before = graph.add("Sub", graph.add("CastLike", running, graph.integers(0)), graph.integers(1))
-    return graph.add("Less", graph.integers([list(range(context - 1, -1, -1))]), before)
+    is_running = graph.add("Less", graph.integers([list(range(longest - 1, -1, -1))]), before)
+    codes = _codes(graph, table, first, range(context - longest, context))
+    factors = graph.add("Gather", graph.constant(1 / table.multipliers), codes)
+    seen = _part(graph, graph.history, context - longest, context)
+    divided = graph.add(
+        "Where", is_running, graph.add("Mul", seen, factors), _part(graph, quiet, context - longest, context)
+    )
+    return graph.add("Concat", _part(graph, quiet, 0, context - longest), divided, axis=1)
+
+
+def _part(graph: Graph, values: str, start: int, end: int) -> str:
+    return graph.add("Slice", values, graph.integers([start]), graph.integers([end]), graph.integers([1]))
 
 
 def _examples(examples: Examples, calendar: Calendar, window: Window, zone: tzinfo) -> Examples:

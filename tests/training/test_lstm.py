@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from datetime import UTC, timedelta
 
+import jax
 import numpy as np
 import pytest
 
@@ -23,6 +25,14 @@ _SINCE = trace().end - 4 * DAY
 _PAST = trace().until(_SINCE)
 _SMALL = LSTM(networks=2, rounds=3)
 _FIVE_MINUTES = Window.fitting(step=timedelta(minutes=5), season=DAY, horizon=timedelta(hours=6))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _quickly_compiled() -> Iterator[None]:
+    """Compiling a network well would take longer than these few rounds of it."""
+    jax.config.update("jax_disable_most_optimizations", True)  # type: ignore[no-untyped-call]  # jax
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)  # type: ignore[no-untyped-call]  # jax
 
 
 @pytest.fixture(scope="module")

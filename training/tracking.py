@@ -62,7 +62,7 @@ def replayed(
     where that is not known.
     """
     ahead, rows, wanted = np.array(steps), np.arange(len(steps)), np.array(levels)
-    units, rates = rule.unit(quantiles), rule.rate(ahead)[:, None]
+    units, rates = rule.unit(quantiles.astype(np.float64)), rule.rate(ahead)[:, None]
     correction = np.zeros(quantiles.shape[1:])
     told = np.empty(quantiles.shape, np.float64)
     for origin, truth in enumerate(_settling(came, ahead, rule.waiting)):

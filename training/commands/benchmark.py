@@ -50,8 +50,9 @@ def benchmark(
         for cell in run(tasks, longest=longest):
             cells.append(cell)
             tell(len(cells), len(tasks))
+            # After each of them: an interrupted run of half an hour has told something.
+            terminal.write_json(json_out, {"trace": trace, "cells": [cell.to_dict() for cell in cells]})
     terminal.print_table(_table(trace, cells), width=_WIDTH)
-    terminal.write_json(json_out, {"trace": trace, "cells": [cell.to_dict() for cell in cells]})
     terminal.write_text(markdown, _markdown(cells))
     failed = [cell for cell in cells if cell.failure is not None]
     for cell in failed:

@@ -25,6 +25,7 @@ from tests.servers.prometheus import FakePrometheus
 from tests.training import small
 from training import __main__ as command_line
 from training import fleet, roster
+from training.families.catalogue import FAMILIES
 from training.fleet import FleetError, Order, Outcome
 from training.member import INPUTS, Member
 from training.roster import RosterError, Share
@@ -308,12 +309,39 @@ def test_naive_stands_in_for_what_loses_to_it(tmp_path: Path) -> None:
     assert found.why == "lightgbm lost to naive"
 
 
+def test_auto_leaves_the_choice_to_a_comparison(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    quick = {name: FAMILIES[name] for name in ("persistence", "seasonal-naive-week")}
+    monkeypatch.setattr("training.member.FAMILIES", quick)
+
+    found = fleet.fit_one(order(tmp_path, family="auto", budget=timedelta(minutes=1)))
+
+    assert (found.verdict, found.family, found.why) == (
+        "fitted",
+        "seasonal-naive-week",
+        "seasonal-naive-week is the best",
+    )
+    assert fleet.fit_one(order(tmp_path, family="auto")).verdict == "kept"
+
+
+def test_a_calendar_goes_into_the_model_and_a_changed_one_into_another(tmp_path: Path) -> None:
+    calendar = tmp_path / "events.yaml"
+    sale = "{name: sale, start: 2024-02-10, end: 2024-02-11, impact: high, multiplier: %s}"
+    calendar.write_text(f"time_zone: UTC\nevents: [{sale % 2}]\n")
+    first = fleet.fit_one(order(tmp_path, calendar=str(calendar)))
+    again = fleet.fit_one(order(tmp_path, calendar=str(calendar)))
+    calendar.write_text(f"time_zone: UTC\nevents: [{sale % 3}]\n")
+    changed = fleet.fit_one(order(tmp_path, calendar=str(calendar)))
+
+    assert [each.verdict for each in (first, again, changed)] == ["fitted", "kept", "fitted"], first.why
+
+
 @pytest.mark.parametrize(
     ("changes", "why"),
     [
         ({"data": "absent.csv"}, "absent.csv cannot be read"),
         ({"family": "lightgbm", "since": small.END - 4 * small.DAY}, "give more history"),
         ({"since": small.END - small.DAY}, "learning and testing need 3"),
+        ({"calendar": "absent.ics"}, "absent.ics cannot be read"),
     ],
 )
 def test_a_series_that_cannot_be_fitted_is_a_failed_row(tmp_path: Path, changes: dict[str, Any], why: str) -> None:

@@ -2,6 +2,8 @@
 
 A line counts when it holds, in this order: something, `[time zone] "`, anything, `" status size`, and an end or a
 space. What stands between may be any bytes: quotes, brackets, another encoding. Must not mend what does not match.
+
+numpy and no table engine: polars took a third more CPU to split the same lines, and wants bytes to be UTF-8.
 """
 
 from __future__ import annotations

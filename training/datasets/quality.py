@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 Span = tuple[datetime, datetime]  # from, until; aware
 
+_WORTH_TELLING = 0.0005  # of the rows: an outage or two make no trace uneven
 _MENTIONED = 5  # spans and lines that the words show; the rest are counted
 
 
@@ -49,7 +50,10 @@ class Quality:
                 self.duplicates,
                 f"{self.duplicates} rows came at a time that an earlier row had taken, and were left out",
             ),
-            (self.irregular, f"{self.irregular:.2%} of the rows do not follow the one before at the usual distance"),
+            (
+                self.irregular >= _WORTH_TELLING,
+                f"{self.irregular:.2%} of the rows do not follow the one before at the usual distance",
+            ),
             (self.gaps, f"{self.gaps} of {self.steps} steps are missing"),
             (len(self.outages), self._outage_words()),
         ]

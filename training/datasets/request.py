@@ -18,7 +18,10 @@ class DataError(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What to read. `data`: a file, `prometheus://host:port`, `prometheus+https://host`, or `generated:SEED`.
+    """What to read.
+
+    `data`: a file, `prometheus://host:port`, `prometheus+https://host`, `generated:SEED`, or a public trace: `nasa`,
+    `public:twitter`, `public:cloudwatch/NAME`.
 
     `column`, `aggregate`, `zone`: None means to find out. `start`, `every`: the time of the first value and between
     two values, for files without timestamps. `since`, `until`: what to keep of it; aware. `now`: aware.

@@ -24,7 +24,6 @@ from training.graph import Graph
 from training.trees import TreeEnsemble
 from training.windows import Window
 
-_TREES = 60
 _WORKERS = 2  # boosters at once, each on one thread: LightGBM's own threads spin while they wait for one another
 _SETTINGS = {
     "objective": "quantile",
@@ -46,9 +45,10 @@ _SETTINGS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pooled:
-    """`progress` is told how many of the levels are fitted."""
+    """`progress` is told how many of the levels are fitted. `trees`: of each level."""
 
     name: str = "pooled"
+    trees: int = 60
     progress: Progress = lambda _done, _all: None
 
     def fit(self, series: Series, window: Window, zone: tzinfo) -> Fitted:
@@ -75,7 +75,7 @@ class Pooled:
         fitted = []
         workers = ThreadPoolExecutor(_WORKERS)
         try:
-            for booster in workers.map(lambda level: _boost(learned, level), LEVELS):
+            for booster in workers.map(lambda level: _boost(learned, level, self.trees), LEVELS):
                 fitted.append(booster)
                 self.progress(len(fitted), len(LEVELS))
         finally:
@@ -83,9 +83,9 @@ class Pooled:
         return fitted
 
 
-def _boost(learned: Lessons, level: float) -> lightgbm.Booster:
+def _boost(learned: Lessons, level: float, trees: int) -> lightgbm.Booster:
     settings: dict[str, Any] = {**_SETTINGS, "alpha": level}
-    return lightgbm.train(settings, lightgbm.Dataset(learned.matrix, learned.target), num_boost_round=_TREES)
+    return lightgbm.train(settings, lightgbm.Dataset(learned.matrix, learned.target), num_boost_round=trees)
 
 
 def _examples(boosters: Sequence[lightgbm.Booster], said: Said, window: Window) -> Examples:

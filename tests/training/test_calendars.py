@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -143,6 +144,11 @@ def test_what_is_no_calendar_is_refused(tmp_path: Path, name: str, text: str, me
 def test_an_absent_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(CalendarError, match=r"absent\.ics cannot be read: No such file"):
         read(tmp_path / "absent.ics", REACH)
+
+
+def test_a_reach_that_ends_before_the_data_is_refused() -> None:
+    with pytest.raises(CalendarError, match="before the data begins"):
+        read(EXAMPLES / "calendar.ics", replace(REACH, until=REACH.since))
 
 
 # Effects
@@ -337,6 +343,11 @@ def test_a_wrong_table_would_not_be_exported(monkeypatch: pytest.MonkeyPatch) ->
 
     with pytest.raises(ExportError, match="differs from the fitted model"):
         draft(applied(fitted, calendar, trace(), WINDOW, UTC), quiet, WINDOW, name="wrong", unit="load")
+
+
+def test_too_long_a_table_is_refused() -> None:
+    with pytest.raises(CalendarError, match="steps until .* are too many for a model file"):
+        applied(_echo(), _calendar(until=END + timedelta(days=400_000)), trace(), _ECHO, UTC)
 
 
 def test_too_many_multipliers_are_refused() -> None:

@@ -22,6 +22,7 @@ from training.graph import Graph
 from training.windows import Window
 
 _CODES = 256  # what a byte tells apart
+_MOST_STEPS = 8_000_000  # at four bytes each half of what a loader accepts
 _DECIMALS = 2  # of a multiplier: a hundredth of a load is below every noise
 _SECOND = timedelta(seconds=1)
 _DAY = timedelta(days=1)
@@ -69,6 +70,8 @@ class _Table:
     def of(cls, calendar: Calendar, series: Series, window: Window) -> _Table:
         edge = window.context + window.horizon
         inside = -((series.start - calendar.until) // window.step)
+        if inside > _MOST_STEPS:
+            raise CalendarError(f"{calendar.name}: {inside} steps until {calendar.until} are too many for a model file")
         found = effects(calendar, series.start, window.step, inside)
         padded = np.pad(np.round(found.multiplier, _DECIMALS), edge, constant_values=1.0)
         multipliers, codes = np.unique(padded, return_inverse=True)

@@ -41,6 +41,8 @@ class Reach:
 
 def read(path: Path, reach: Reach) -> Calendar:
     """The events of the file that touch the reach, rules written out. Raises CalendarError."""
+    if reach.until <= reach.since:
+        raise CalendarError(f"{path}: its rules are followed until {reach.until}, before the data begins")
     text = _text(path)
     if path.suffix.lower() == ".ics":
         components = list(_from_ics(path, text))

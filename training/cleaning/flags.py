@@ -2,7 +2,7 @@
 
 What comes back every day or every week is the load's nature, and so is what happens often; a new level is no deviation.
 Flagged steps become missing, never zero, and only for fitting: a model is judged on what really came. The figures
-behind the constants are in `docs/decisions/0006-clean-what-is-fitted.md`.
+behind the constants are in `docs/decisions/0006-odd-spans-and-planned-events.md`.
 """
 
 from __future__ import annotations

@@ -346,7 +346,7 @@ def test_a_wrong_table_would_not_be_exported(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_too_long_a_table_is_refused() -> None:
-    with pytest.raises(CalendarError, match="steps until .* are too many for a model file"):
+    with pytest.raises(CalendarError, match=r"steps until .* are too many for a model file"):
         applied(_echo(), _calendar(until=END + timedelta(days=400_000)), trace(), _ECHO, UTC)
 
 

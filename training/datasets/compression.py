@@ -17,8 +17,8 @@ import zstandard
 
 from training.datasets.request import DataError
 
-BLOCK = 1 << 20
-"""Bytes read at a time: what lies in a core's cache is scanned fastest."""
+BLOCK = 512 << 10
+"""Bytes read at a time: what lies in a core's cache is scanned fastest, and larger arrays are given back to the system."""
 _LONGEST_LINE = 16 << 20  # beyond it, it is no text, and memory would grow with the file
 _LINE_END = b"\n"
 

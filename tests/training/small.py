@@ -11,9 +11,12 @@ from numpy.typing import NDArray
 from controller.core.series import Series
 from controller.forecaster import Model
 from training import export
+from training.families.ensemble import Ensemble
 from training.families.family import Family, Fitted
 from training.families.lightgbm import LightGBM
-from training.families.seasonal import PERSISTENCE, SEASONAL_NAIVE
+from training.families.sarima import Sarima
+from training.families.seasonal import PERSISTENCE, SEASONAL_NAIVE, SEASONAL_NAIVE_WEEK
+from training.families.smoothing import Smoothing
 from training.generated import generate
 from training.windows import Window
 
@@ -21,7 +24,21 @@ HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 END = datetime(2024, 1, 29, tzinfo=UTC)
 WINDOW = Window.fitting(step=HOUR, season=DAY, horizon=6 * HOUR)
-FAMILIES: dict[str, Family] = {each.name: each for each in (LightGBM(), PERSISTENCE, SEASONAL_NAIVE)}
+_MEMBERS: dict[str, Family] = {
+    each.name: each
+    for each in (
+        LightGBM(),
+        PERSISTENCE,
+        SEASONAL_NAIVE,
+        SEASONAL_NAIVE_WEEK,
+        Smoothing(),
+        Sarima(orders=((2, 0),)),
+    )
+}
+FAMILIES: dict[str, Family] = {
+    **_MEMBERS,
+    "ensemble": Ensemble(members=("ets", "lightgbm"), find=lambda name, _progress: _MEMBERS[name]),
+}
 
 
 def series_of(values: NDArray[np.float64], *, step: timedelta = HOUR) -> Series:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC
+from datetime import UTC, timedelta
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from controller.core.forecast import seasonal_naive
 from tests.training.small import DAY, FAMILIES, HOUR, WINDOW, model, series_of, trace
 from training.families.family import LEVELS, FitError
-from training.windows import histories, origins
+from training.windows import Window, histories, origins
 
 _MEDIAN = LEVELS.index(0.5)
 
@@ -24,6 +24,21 @@ def test_seasonal_naive_is_the_core_s_own_baseline() -> None:
 
     expected = [seasonal_naive(series, DAY, series.end + step * HOUR) for step in range(1, 7)]
     np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+def test_the_weekly_naive_forecast_repeats_the_same_day_of_last_week() -> None:
+    history, origin = histories(trace(), WINDOW)[-1:], origins(trace(), UTC)[-1:]
+    found = model("seasonal-naive-week").predict(history, origin)[0, :, _MEDIAN]
+
+    np.testing.assert_allclose(found, trace().values[-168:-162])
+
+
+def test_the_weekly_naive_forecast_needs_a_week_of_context() -> None:
+    """At one value each 20 seconds, the context is limited to two days."""
+    window = Window.fitting(step=timedelta(seconds=20), season=DAY, horizon=timedelta(hours=1))
+
+    with pytest.raises(FitError, match="looks back 7 seasons; the context holds 2"):
+        FAMILIES["seasonal-naive-week"].fit(series_of(np.ones(100), step=window.step), window, UTC)
 
 
 def test_persistence_repeats_the_last_recorded_value() -> None:
@@ -69,10 +84,26 @@ def test_the_unit_of_the_load_does_not_matter(family: str) -> None:
     np.testing.assert_allclose(thousandfold, 1024 * model(family).predict(history, origin), rtol=1e-3)
 
 
+@pytest.mark.parametrize("family", sorted(FAMILIES))
+def test_a_row_does_not_depend_on_those_beside_it(family: str) -> None:
+    history, origin = histories(trace(), WINDOW)[-40:], origins(trace(), UTC)[-40:]
+    alone = np.concatenate([model(family).predict(history[[row]], origin[[row]]) for row in range(40)])
+
+    np.testing.assert_allclose(model(family).predict(history, origin), alone, rtol=1e-5)
+
+
+@pytest.mark.parametrize("family", sorted(FAMILIES))
+def test_a_load_that_was_never_there_is_expected_to_stay_away(family: str) -> None:
+    idle = np.zeros((1, WINDOW.context), np.float32)
+
+    assert (model(family).predict(idle, np.array([0])) == 0).all()
+
+
 @pytest.mark.parametrize(
     ("family", "values"),
     [
         ("seasonal-naive", np.arange(20.0)),
+        ("seasonal-naive-week", np.arange(160.0)),
         ("seasonal-naive", np.zeros(1000)),
         ("persistence", np.empty(0)),
     ],

@@ -22,6 +22,8 @@ _FINE = 1  # steps on each side that smooth a season's value just enough to tame
 _COARSE = 48  # this share of a season on each side, for its shape without its noise
 _HOUR, _QUARTER = 24, 4  # shares of a season: windows that place the present against earlier seasons
 _GRID = 4096.0  # a feature is known to this share of the level; far finer than any load is
+_NEAR = 6  # steps: from their mean a forecast sets out; fewer are noisier, more are late
+_LOWEST_CHANGE = 0.01  # of the level: what a load that stands still may be thought to change
 _LOWEST_RATIO = 0.05  # of the level: below it a season says nothing about the present in proportion
 
 
@@ -91,19 +93,25 @@ class Features:
     """Names of values in a graph, all divided by `level`.
 
     `matrix`: [batch, columns], first what holds for every step, then a block for each key. `level`: [batch, 1], the
-    mean of the history in the metric's unit. `recent`: [batch, 1], the last hour of a day, or its share of a season.
-    `profile`: [batch, horizon], the mean of earlier seasons at each step.
+    mean of the history in the metric's unit. `near`: [batch, 1], the mean of the last few steps. `change`: [batch, 1],
+    above zero, how much the load changes from one step to the next, which is what errors are measured in. `profile`:
+    [batch, horizon], the mean of earlier seasons at each step.
     """
 
     matrix: str
     level: str
-    recent: str
+    near: str
+    change: str
     profile: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Columns:
-    """Which columns of the matrix are which. `shared`: names of the first ones; `own`: names in each key's block."""
+    """Which columns of the matrix are which. `shared`: names of the first ones; `own`: names in each key's block.
+
+    The first is `near`; all other loads are what they are above it, so that trees meet the same numbers after a rise
+    as before it.
+    """
 
     shared: tuple[str, ...]
     own: tuple[str, ...]
@@ -161,7 +169,20 @@ def add_features(graph: Graph, window: Window) -> Features:
     present = _present(graph, window, cells)
     season = _seasons(graph, window, coarse, scaled, present)
     matrix = graph.add("Concat", present.matrix, season.matrix, axis=1)
-    return Features(matrix=_on_grid(graph, matrix), level=level, recent=present.recent, profile=season.profile)
+    return Features(
+        matrix=_on_grid(graph, matrix),
+        level=level,
+        near=present.near,
+        change=_change(graph, coarse, scaled),
+        profile=season.profile,
+    )
+
+
+def _change(graph: Graph, coarse: Window, scaled: str) -> str:
+    before = _slice(graph, scaled, 0, coarse.context - 1)
+    steps = graph.add("Abs", graph.add("Sub", _slice(graph, scaled, 1, coarse.context), before))
+    mean = graph.add("ReduceMean", steps, graph.integers([1]), keepdims=1)
+    return graph.add("Add", mean, graph.constant(_LOWEST_CHANGE))
 
 
 def _coarsened(window: Window) -> Window:
@@ -217,32 +238,38 @@ class _Present:
     """What holds at the origin. `placing`: [batch, 3]: one season ago, the oldest, and the mean, over an hour."""
 
     matrix: str
-    recent: str
+    near: str
     placing: str
 
 
 def _present(graph: Graph, window: Window, cells: str) -> _Present:
     means = graph.add("MatMul", cells, graph.constant(_by_cell(window, _recent_weights(window))))
     placed = graph.add("MatMul", cells, graph.constant(_by_cell(window, _placing_weights(window))))
-    recent = _pick(graph, means, [_recent_widths(window).index(_placing_widths(window)[0])])
+    near, hour = (_pick(graph, means, [place]) for place in (0, _recent_widths(window).index(_hour(window))))
+    others = _slice(graph, means, 1, 2**31)
+    above = graph.add("Sub", graph.add("Concat", others, placed, axis=1), near)
     against = graph.add("Max", _pick(graph, placed, [2]), graph.constant(_LOWEST_RATIO))
-    ratio = graph.add("Div", recent, against)
     return _Present(
-        matrix=graph.add("Concat", means, placed, ratio, axis=1),
-        recent=recent,
+        matrix=graph.add("Concat", near, above, graph.add("Div", hour, against), axis=1),
+        near=near,
         placing=_pick(graph, placed, [0, 1, 2]),
     )
 
 
+def _hour(window: Window) -> int:
+    return max(1, window.slots // _HOUR)
+
+
 def _recent_widths(window: Window) -> list[int]:
-    """1, 2, 3, 6, 12 and so on steps up to a season, the season, and an hour where that is none of them."""
+    """What `near` is made of, then 1, 2, 3, 6, 12 and so on steps up to a season, the season, and an hour."""
     doubling = (1, 2, *(3 * 2**power for power in range(32)))
-    early = [width for width in doubling if width < window.slots]
-    return sorted({*early, window.slots, *_placing_widths(window)})
+    widths = {*(width for width in doubling if width < window.slots), window.slots, *_placing_widths(window)}
+    near = max(width for width in widths if width <= _NEAR)
+    return [near, *sorted(widths - {near})]
 
 
 def _placing_widths(window: Window) -> list[int]:
-    return [max(1, window.slots // _HOUR), max(1, window.slots // _QUARTER)]
+    return [_hour(window), max(1, window.slots // _QUARTER)]
 
 
 def _recent_weights(window: Window) -> FloatArray:
@@ -286,7 +313,9 @@ def _seasons(graph: Graph, window: Window, coarse: Window, scaled: str, present:
     mean = graph.add("ReduceMean", before, graph.integers([2]), keepdims=1)
     compared = graph.add("Concat", _pick(graph, before, [0, window.seasons - 1], axis=2), mean, axis=2)
     rise = graph.add("Sub", compared, graph.add("Unsqueeze", present.placing, graph.integers([1])))
-    block = graph.add("Concat", before, edges, mean, rise, _calendar(graph, window, steps), axis=2)
+    near = graph.add("Unsqueeze", present.near, graph.integers([1]))
+    above = graph.add("Sub", graph.add("Concat", before, edges, mean, axis=2), near)
+    block = graph.add("Concat", above, rise, _calendar(graph, window, steps), axis=2)
     every = range(1, window.horizon + 1)
     shape = _gather(graph, smooth, _places(window, every, range(1, window.seasons + 1)) // fold)
     return _Seasons(

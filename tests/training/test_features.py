@@ -70,11 +70,34 @@ def seen() -> tuple[FloatArray, IntArray]:
     return histories(trace(), WINDOW)[-3:].copy(), origins(trace(), UTC)[-3:]
 
 
-def test_recent_means_are_shares_of_the_level(seen: tuple[FloatArray, IntArray]) -> None:
-    history, origin = seen
-    found = _named(0, history, origin)["mean of last 6"]
+def _near(history: FloatArray) -> NDArray[np.float32]:
+    near: NDArray[np.float32] = history[:, -6:].mean(axis=1) / history.mean(axis=1)
+    return near
 
-    np.testing.assert_allclose(found, history[:, -6:].mean(axis=1) / history.mean(axis=1), atol=2e-4)
+
+def test_the_nearest_load_is_a_share_of_the_level(seen: tuple[FloatArray, IntArray]) -> None:
+    history, origin = seen
+
+    np.testing.assert_allclose(_named(0, history, origin)["mean of last 6"], _near(history), atol=2e-4)
+
+
+@pytest.mark.parametrize("width", [1, 2, 3, 12, 24])
+def test_other_means_are_told_above_the_nearest(seen: tuple[FloatArray, IntArray], width: int) -> None:
+    history, origin = seen
+    found = _named(0, history, origin)[f"mean of last {width}"]
+
+    np.testing.assert_allclose(
+        found, history[:, -width:].mean(axis=1) / history.mean(axis=1) - _near(history), atol=4e-4
+    )
+
+
+def test_change_is_the_mean_step_and_a_hundredth_of_the_level(seen: tuple[FloatArray, IntArray]) -> None:
+    history, origin = seen
+    graph = Graph(context=WINDOW.context)
+    session = Session(graph.to_bytes(add_features(graph, WINDOW).change, "change", ["batch", 1], {}))
+    expected = np.abs(np.diff(history)).mean(axis=1) / history.mean(axis=1) + 0.01
+
+    np.testing.assert_allclose(session.run(history, origin)[:, 0], expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize("key", range(3))
@@ -83,7 +106,7 @@ def test_seasons_before_are_looked_up_at_the_time_of_the_step(seen: tuple[FloatA
     place = WINDOW.context - 1 + keys(WINDOW)[key] - 2 * 24
     found = _named(key, history, origin)["2 seasons before"]
 
-    np.testing.assert_allclose(found, history[:, place] / history.mean(axis=1), atol=2e-4)
+    np.testing.assert_allclose(found, history[:, place] / history.mean(axis=1) - _near(history), atol=4e-4)
 
 
 def test_the_calendar_is_that_of_the_step_ahead(seen: tuple[FloatArray, IntArray]) -> None:
@@ -127,7 +150,9 @@ def test_the_last_hour_is_seen_in_single_minutes(width: int) -> None:
     place = columns(_MINUTES).shared.index(f"mean of last {width}")
     found = _features(_MINUTES, history, np.array([0, 0]))[:, place]
 
-    np.testing.assert_allclose(found, history[:, -width:].mean(axis=1) / history.mean(axis=1), atol=2e-4)
+    np.testing.assert_allclose(
+        found, history[:, -width:].mean(axis=1) / history.mean(axis=1) - _near(history), atol=4e-4
+    )
 
 
 def test_what_is_before_the_last_hour_is_seen_in_parts_of_five_minutes() -> None:

@@ -1,7 +1,7 @@
 """What do gradient-boosted trees expect? LightGBM on the features, written down as one ONNX TreeEnsemble node.
 
 Each key step of the horizon has trees for the centre of the forecast and trees for how far it may be off; the levels
-are that distance times the quantiles of past errors, which were made on a span that the trees had not seen.
+are that distance times the quantiles of past errors, each made by trees that had not seen its part of the past.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import lightgbm
 import numpy as np
 
 from controller.core.series import Series
-from controller.forecaster import FloatArray
+from controller.forecaster import FloatArray, IntArray
 from training.families.family import LEVELS, Examples, FitError, Fitted, Past, Progress
 from training.families.rows import BLOCKS, Floats, Lessons, Rows, lessons
 from training.features import Features, add_features, columns, keys
@@ -26,14 +26,15 @@ from training.windows import Window
 
 _CENTRE_TREES = 100
 _SPREAD_TREES = 25
-_LEAVES = 15
-_FEWEST_EARLY_ROWS = 50
+_FEWEST_OTHERS = 50  # rows that the trees of a rehearsal know
 _LARGEST_LEAF = 300  # the smallest number of rows in a leaf, where there is plenty
 _LEAVES_WORTH = 40  # else this share of the rows
 _LOWEST_SPREAD = 0.2  # of the mean error: no situation is that much surer than the average one
+_LEAST_SKEW = 0.2  # of the spread
 _WORKERS = 2  # boosters at once, each on one thread: LightGBM's own threads spin while they wait for one another
 _COMMON = {
     "learning_rate": 0.05,
+    "num_leaves": 15,
     "max_bin": 63,
     "feature_fraction": 0.5,
     "bagging_fraction": 0.7,
@@ -59,7 +60,7 @@ class LightGBM:
     short: float = 0.0
 
     def fit(self, series: Series, window: Window, zone: tzinfo) -> Fitted:
-        """Trees on all of `series`, a band from errors on its last fifth. Raises FitError."""
+        """Trees on all of `series`. Raises FitError."""
         return self.fit_many([Past(series=series, zone=zone)], window)
 
     def fit_many(self, pasts: Sequence[Past], window: Window) -> Fitted:
@@ -90,66 +91,61 @@ class LightGBM:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Trees:
-    """What was fitted for one key step. `lowest`: what the spread cannot fall below."""
+class _Key:
+    """What was fitted for one key step. `lowest`: what the spread cannot fall below. `band`: [levels], in spreads."""
 
     centre: lightgbm.Booster
     spread: lightgbm.Booster
     lowest: float
-
-    def answer(self, matrix: FloatArray, recent: FloatArray) -> tuple[Floats, Floats]:
-        """Centre and spread, each [n], divided by the level."""
-        centre = recent + _predict(self.centre, matrix)
-        return centre, np.maximum(_predict(self.spread, matrix), self.lowest)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Key:
-    """One key step, fitted on all rows. `band`: [levels], in units of the spread."""
-
-    trees: _Trees
     band: Floats
+
+    def answer(self, matrix: FloatArray, near: FloatArray, change: FloatArray) -> tuple[Floats, Floats]:
+        """Centre and spread, each [n], divided by the level."""
+        spread = np.maximum(_predict(self.spread, matrix), self.lowest)
+        return near + _predict(self.centre, matrix), spread * change
 
 
 def _fit_key(rows: Rows, window: Window, place: int) -> _Key:
-    """A rehearsal on the early rows shows how far the late ones are missed; the trees that stay know all rows."""
-    of_key = columns(window).of_key(place)
     known = np.isfinite(rows.came[:, place])
-    matrix, recent, came = rows.matrix[known][:, of_key], rows.recent[known], rows.came[known, place]
-    is_late = rows.block[known] == BLOCKS - 1
-    rehearsal = _fit_trees(matrix[~is_late], recent[~is_late], came[~is_late])
-    band = _band(rehearsal, matrix[is_late], recent[is_late], came[is_late])
-    return _Key(trees=_fit_trees(matrix, recent, came), band=band)
+    matrix = rows.matrix[known][:, columns(window).of_key(place)]
+    target = rows.came[known, place] - rows.near[known]
+    errors = _rehearse(matrix, target, rows.block[known]) / rows.change[known]
+    spread = _boost(matrix, np.abs(errors), trees=_SPREAD_TREES, learning_rate=0.1, num_leaves=8)
+    lowest = max(_LOWEST_SPREAD * float(np.abs(errors).mean()), 1e-6)
+    return _Key(
+        centre=_boost(matrix, target),
+        spread=spread,
+        lowest=lowest,
+        band=_band(errors / np.maximum(_predict(spread, matrix), lowest)),
+    )
 
 
-def _fit_trees(matrix: FloatArray, recent: FloatArray, came: Floats) -> _Trees:
-    if len(came) < _FEWEST_EARLY_ROWS:
-        raise FitError("nearly all values lie in the last fifth of the series; give more history")
-    target = came - recent
-    leaf = max(1, min(_LARGEST_LEAF, len(came) // _LEAVES_WORTH))
-    centre = _boost(matrix, target, trees=_CENTRE_TREES, leaf=leaf)
-    errors = np.abs(target - _predict(centre, matrix))
-    spread = _boost(matrix, errors, trees=_SPREAD_TREES, leaf=leaf, learning_rate=0.1, num_leaves=8)
-    return _Trees(centre=centre, spread=spread, lowest=max(_LOWEST_SPREAD * float(errors.mean()), 1e-6))
+def _rehearse(matrix: FloatArray, target: Floats, block: IntArray) -> Floats:
+    """How far each block is missed by trees that know only the others, [n]; the trees that stay know all."""
+    errors = np.empty(len(target))
+    for each in range(BLOCKS):
+        held = block == each
+        if len(target) - held.sum() < _FEWEST_OTHERS:
+            raise FitError("nearly all that can be learned lies in one fifth of the series; give more history")
+        if held.any():
+            errors[held] = target[held] - _predict(_boost(matrix[~held], target[~held]), matrix[held])
+    return errors
+
+
+def _band(shares: Floats) -> Floats:
+    """The quantiles of errors, [levels]. A median near zero is chance, a large one the skew of the load."""
+    median = float(np.median(shares))
+    return np.quantile(shares if abs(median) > _LEAST_SKEW else shares - median, LEVELS)
 
 
 def _predict(booster: lightgbm.Booster, matrix: FloatArray) -> Floats:
     return np.asarray(booster.predict(matrix, num_threads=1), np.float64)
 
 
-def _boost(matrix: FloatArray, target: Floats, *, trees: int, leaf: int, **changes: float) -> lightgbm.Booster:
-    settings: dict[str, Any] = {**_COMMON, "num_leaves": _LEAVES, "min_data_in_leaf": leaf, **changes}
+def _boost(matrix: FloatArray, target: Floats, *, trees: int = _CENTRE_TREES, **changes: float) -> lightgbm.Booster:
+    leaf = max(1, min(_LARGEST_LEAF, len(target) // _LEAVES_WORTH))
+    settings: dict[str, Any] = {**_COMMON, "min_data_in_leaf": leaf, **changes}
     return lightgbm.train(settings, lightgbm.Dataset(matrix, target), num_boost_round=trees)
-
-
-def _band(trees: _Trees, matrix: FloatArray, recent: FloatArray, came: Floats) -> Floats:
-    """Quantiles of the errors on rows that the trees have not seen, in units of the spread; [levels]."""
-    if not len(came):
-        raise FitError("the last fifth of the series holds no values to measure errors on; choose another span")
-    centre, spread = trees.answer(matrix, recent)
-    errors = came - centre
-    # That a fifth of a span lies higher or lower than the rest is chance; the trees that stay have seen it.
-    return np.maximum.accumulate(np.quantile((errors - np.median(errors)) / spread, LEVELS))
 
 
 def _between(window: Window) -> FloatArray:
@@ -162,9 +158,12 @@ def _between(window: Window) -> FloatArray:
 def _examples(model: Sequence[_Key], learned: Lessons, window: Window) -> Examples:
     """The last rows as LightGBM itself answers them, put together in numpy."""
     rows, last = learned.rows, slice(-len(learned.origin), None)
-    matrix, recent, profile = rows.matrix[last], rows.recent[last], rows.profile[last]
+    matrix, profile = rows.matrix[last], rows.profile[last]
     places = [columns(window).of_key(place) for place in range(len(model))]
-    answers = [key.trees.answer(matrix[:, place], recent) for key, place in zip(model, places, strict=True)]
+    answers = [
+        key.answer(matrix[:, place], rows.near[last], rows.change[last])
+        for key, place in zip(model, places, strict=True)
+    ]
     centre, spread = (np.stack(part, axis=1) for part in zip(*answers, strict=True))
     between = _between(window)
     offset = centre - profile[:, np.array(keys(window)) - 1]
@@ -181,10 +180,9 @@ def _add_forecast(graph: Graph, window: Window, features: Features, model: Seque
     """The quantiles, [batch, horizon, levels], in the metric's unit."""
     count = len(model)
     trees = _add_trees(graph, features.matrix, model, window)
-    centre = graph.add("Add", _part(graph, trees, 0, count), features.recent)
-    spread = graph.add(
-        "Max", _part(graph, trees, count, 2 * count), graph.constant([key.trees.lowest for key in model])
-    )
+    centre = graph.add("Add", _part(graph, trees, 0, count), features.near)
+    shares = graph.add("Max", _part(graph, trees, count, 2 * count), graph.constant([key.lowest for key in model]))
+    spread = graph.add("Mul", shares, features.change)
     between = graph.constant(_between(window))
     at_keys = graph.add("Gather", features.profile, graph.integers(np.array(keys(window)) - 1), axis=1)
     offset = graph.add("MatMul", graph.add("Sub", centre, at_keys), between)
@@ -207,7 +205,7 @@ def _column(graph: Graph, value: str) -> str:
 def _add_trees(graph: Graph, matrix: str, model: Sequence[_Key], window: Window) -> str:
     """One node for all trees; [batch, 2 keys]: the centre's targets, then the spread's."""
     ensemble = TreeEnsemble()
-    boosters = [*(key.trees.centre for key in model), *(key.trees.spread for key in model)]
+    boosters = [*(key.centre for key in model), *(key.spread for key in model)]
     for target, booster in enumerate(boosters):
         ensemble.add(booster.dump_model(), target, columns(window).of_key(target % len(model)))
     return graph.add(

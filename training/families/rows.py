@@ -34,14 +34,15 @@ _EXAMPLES = 64
 class Rows:
     """What the features graph gives for some origins, and what came; n rows, series by series and in order.
 
-    `block`: [n], in which of the BLOCKS of its series a row lies. `matrix`: [n, columns]; `level`, `recent`: [n];
-    `profile`: [n, horizon]; `came`: [n, keys], divided by the level as all but it, NaN where not recorded.
+    `block`: [n], in which of the BLOCKS of its series a row lies. `matrix`: [n, columns]; `level`, `near`, `change`:
+    [n]; `profile`: [n, horizon]; `came`: [n, keys], divided by the level as all but it, NaN where not recorded.
     """
 
     block: IntArray
     matrix: FloatArray
     level: FloatArray
-    recent: FloatArray
+    near: FloatArray
+    change: FloatArray
     profile: FloatArray
     came: Floats
 
@@ -141,7 +142,7 @@ class _Read:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Reader:
-    """The features graph, compiled once for all series. `widths`: of matrix, level, recent and profile."""
+    """The features graph, compiled once for all series. `widths`: of matrix, level, near, change and profile."""
 
     window: Window
     session: Session
@@ -150,10 +151,10 @@ class _Reader:
     @classmethod
     def of(cls, window: Window) -> Self:
         names = columns(window)
-        widths = (len(names.shared) + len(keys(window)) * len(names.own), 1, 1, window.horizon)
+        widths = (len(names.shared) + len(keys(window)) * len(names.own), 1, 1, 1, window.horizon)
         graph = Graph(context=window.context)
         found = add_features(graph, window)
-        bundle = graph.add("Concat", found.matrix, found.level, found.recent, found.profile, axis=1)
+        bundle = graph.add("Concat", found.matrix, found.level, found.near, found.change, found.profile, axis=1)
         session = Session(graph.to_bytes(bundle, "bundle", ["batch", sum(widths)], {}))
         return cls(window=window, session=session, widths=widths)
 
@@ -165,14 +166,15 @@ class _Reader:
         values = np.concatenate(
             [self.session.run(self._shown(seen, sample, part), clock[sample.place[part]]) for part in parts]
         )
-        matrix, level, recent, profile = np.split(values, np.cumsum(self.widths)[:-1], axis=1)
+        matrix, level, near, change, profile = np.split(values, np.cumsum(self.widths)[:-1], axis=1)
         used = np.flatnonzero(level[:, 0] > 0)
         came = futures(past.series, self.window)[sample.place[used, None], np.array(keys(self.window)) - 1]
         rows = Rows(
             block=sample.block[used],
             matrix=matrix[used],
             level=level[used, 0],
-            recent=recent[used, 0],
+            near=near[used, 0],
+            change=change[used, 0],
             profile=profile[used],
             came=came / level[used],
         )

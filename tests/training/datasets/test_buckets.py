@@ -41,7 +41,7 @@ def _obvious(chunks: list[list[tuple[int, int | None]]]) -> dict[int, int]:
     return held
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(_chunks, st.sampled_from([1, 5, 15]))
 def test_a_step_is_the_sum_of_its_whole_parts_or_missing(chunks: list[list[tuple[int, int | None]]], size: int) -> None:
     held = _obvious(chunks)
@@ -56,7 +56,7 @@ def test_a_step_is_the_sum_of_its_whole_parts_or_missing(chunks: list[list[tuple
         np.testing.assert_equal(value, expected)
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(_chunks)
 def test_no_load_is_lost_and_everything_odd_is_counted(chunks: list[list[tuple[int, int | None]]]) -> None:
     gathering = _gathered(chunks)
@@ -68,7 +68,7 @@ def test_no_load_is_lost_and_everything_odd_is_counted(chunks: list[list[tuple[i
     assert quality.duplicates == len(rows) - quality.empty - len(held)
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(st.integers(-100_000, 100_000), min_size=1, max_size=200))
 def test_a_set_of_seconds_is_a_set(times: list[int]) -> None:
     seconds, known = Seconds(), set[int]()
@@ -83,7 +83,7 @@ def test_a_set_of_seconds_is_a_set(times: list[int]) -> None:
     ] == list(pairwise(ordered))
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(st.tuples(st.integers(-50_000, 50_000), st.integers(0, 9)), min_size=1, max_size=200))
 def test_cells_hold_sums_in_any_order(rows: list[tuple[int, int]]) -> None:
     cells, held = Cells(10, rows=1), defaultdict[int, int](int)

@@ -1,8 +1,8 @@
 """How does a linear filter become a model file? Scaled history times a matrix, plus what the time of the week says.
 
 The load, divided by its level, is what is usual at the time of the week and a remainder. A linear filter forecasts the
-remainder, and its forecast is an affine map of the history: a matrix, and an offset for each step of the week. Must
-not know which filter it is.
+remainder, so its forecast is a matrix times the remainder, and with the usual an affine map of the history. Must not
+know which filter it is.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from controller.forecaster import IntArray
 from training.families.bands import add_quantiles, band_of, quantiles_of, unit_of
 from training.families.family import Examples, Fitted, Progress
 from training.families.filters import Candidate, Filter, choose, fit
-from training.families.scaled import Scaled, add_level
+from training.families.scaled import Scaled, add_level, columns
 from training.families.weekly import add_slot, fit_week, week_of
 from training.features import fill_gaps
 from training.graph import Graph
@@ -24,7 +24,6 @@ from training.measures import Floats
 from training.windows import Window
 
 _EXAMPLES = 16
-_PART = 256  # slots whose past is laid out at once
 _DOUBT = 3.5  # seasons until what lasts is half believed
 _NEGLIGIBLE = 1e-5  # of the level: what older steps may add up to and still be left out
 
@@ -68,22 +67,23 @@ class _Model:
         is_idle = graph.add("Equal", level, graph.constant(0.0))
         scaled = graph.add("Div", filled, graph.add("Where", is_idle, graph.constant(1.0), level))
         kernel = _trimmed(self._kernel())
-        ends = (graph.integers([-kernel.shape[1]]), graph.integers([self.window.context]), graph.integers([1]))
-        moved = graph.add("MatMul", graph.add("Slice", scaled, *ends), graph.constant(kernel.T))
-        offset = graph.add("Gather", graph.constant(self._offsets(kernel)), add_slot(graph, self.window), axis=0)
-        return graph.add("Add", offset, moved), level
+        reach, context = kernel.shape[1], self.window.context
+        usual = self._add_usual(graph, reach)
+        remainder = graph.add("Sub", columns(graph, scaled, context - reach, context), columns(graph, usual, 0, reach))
+        after = columns(graph, usual, reach, reach + self.window.horizon)
+        return graph.add("Add", after, graph.add("MatMul", remainder, graph.constant(kernel.T))), level
+
+    def _add_usual(self, graph: Graph, reach: int) -> str:
+        """What is usual at the last steps, as far as the kernel reaches, and over the horizon."""
+        week, steps = week_of(self.window), reach + self.window.horizon
+        table = np.take(self.usual, np.arange(week + steps) - (reach - 1), mode="wrap")
+        slot = graph.add("Unsqueeze", add_slot(graph, self.window), graph.integers([1]))
+        return graph.add("Gather", graph.constant(table), graph.add("Add", slot, graph.integers(np.arange(steps))))
 
     def _kernel(self) -> Floats:
         kernel = self.filter.kernel(self.window).copy()
         kernel[:, -self.window.slots :] += self.gain[:, None] / self.window.slots
         return kernel
-
-    def _offsets(self, kernel: Floats) -> Floats:
-        """What is usual at the steps to come, less what the kernel makes of the usual before; [week, horizon]."""
-        before, after = np.arange(1 - kernel.shape[1], 1), np.arange(1, self.window.horizon + 1)
-        slots = np.arange(week_of(self.window))
-        parts = np.array_split(slots, 1 + len(slots) // _PART)
-        return np.concatenate([self._around(part, after) - self._around(part, before) @ kernel.T for part in parts])
 
     def _around(self, slot: IntArray, steps: IntArray) -> Floats:
         """What is usual at some steps from each slot, [slots, steps]."""
@@ -136,14 +136,14 @@ def _errors(model: _Model, past: Scaled, places: IntArray) -> _Errors:
     """As the graph has it."""
     graph, slots = Graph(context=past.window.context), past.window.slots
     centre, level = model.add_to(graph)
-    ends = (graph.integers([-slots]), graph.integers([past.window.context]), graph.integers([1]))
-    season = graph.add("Div", graph.add("Slice", fill_gaps(graph, past.window), *ends), level)
+    context = past.window.context
+    season = graph.add("Div", columns(graph, fill_gaps(graph, past.window), context - slots, context), level)
     every = graph.add("Concat", level, centre, season, axis=1)
     found = past.run(graph, every, 1 + past.window.horizon + slots, places)
     level_, centre_, season_ = np.split(found, [1, 1 + past.window.horizon], axis=1)
     return _Errors(
         centre=centre_,
-        missed=past.came[places] / level_ - centre_,
+        missed=past.came(places) / level_ - centre_,
         lasting=model.remainder(season_, past.slot[places]).mean(axis=1),
     )
 

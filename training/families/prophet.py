@@ -23,7 +23,7 @@ from controller.core.series import Series
 from controller.forecaster import IntArray
 from training.families.bands import add_quantiles, band_of, quantiles_of, unit_of
 from training.families.family import Examples, FitError, Fitted, Progress
-from training.families.scaled import Scaled
+from training.families.scaled import Scaled, columns
 from training.families.weekly import add_slot, is_weekend, slots_of, week_of
 from training.features import fill_gaps
 from training.graph import Graph
@@ -112,9 +112,9 @@ class _Curve:
         places = graph.add("Mod", graph.add("Add", slot, offset), graph.integers(week_of(self.window)))
         seasonal = graph.add("Gather", graph.constant(self.factor), places)
         every = graph.add("Mul", self._add_trend(graph, offset), seasonal)
-        before, after = _columns(graph, every, 0, slots), _columns(graph, every, slots, slots + horizon)
+        before, after = columns(graph, every, 0, slots), columns(graph, every, slots, slots + horizon)
         context = self.window.context
-        seen = _columns(graph, fill_gaps(graph, self.window), context - slots, context)
+        seen = columns(graph, fill_gaps(graph, self.window), context - slots, context)
         off = graph.add("Sub", graph.add("Div", seen, graph.constant(self.unit)), before)
         return graph.add("MatMul", off, graph.constant(_recent(slots))), after
 
@@ -133,10 +133,6 @@ class _Curve:
         with _quiet():
             said = self.found.predict(_frame(times, self.window))["yhat"]
         return np.asarray(said, np.float64)[places]
-
-
-def _columns(graph: Graph, value: str, start: int, end: int) -> str:
-    return graph.add("Slice", value, graph.integers([start]), graph.integers([end]), graph.integers([1]))
 
 
 def _recent(slots: int) -> Floats:
@@ -212,7 +208,7 @@ def _corrected(curve: _Curve, past: Scaled) -> tuple[Floats, Floats]:
     both = graph.add("Concat", *curve.add_to(graph), axis=1)
     widths = _recent(past.window.slots).shape[1]
     off, fitted = np.split(past.run(graph, both, widths + past.window.horizon, places), [widths], axis=1)
-    missed = past.came[places] / curve.unit - fitted
+    missed = past.came(places) / curve.unit - fitted
     gain = np.stack([_least_squares(off, column) for column in missed.T], axis=1)
     moved = off @ gain
     errors: Floats = (missed - moved) / unit_of(fitted + moved)

@@ -32,27 +32,27 @@ class Scaled:
     """A series divided by its level; n steps.
 
     `values`: [n], NaN where not recorded, idle, or in the first season, whose level is not yet one. `slot`: [n], which
-    step of the week. `seen`, `clock`, `came`: what is seen at each step, when, and what comes after.
+    step of the week. `seen`, `clock`: what is seen at each step, and when.
     """
 
+    series: Series
     window: Window
     values: Floats
     slot: IntArray
     seen: FloatArray
     clock: IntArray
-    came: Floats
 
     @classmethod
     def of(cls, series: Series, window: Window, zone: tzinfo) -> Self:
         """Raises FitError where the series holds too little to tell what is usual from what is not."""
         seen, clock = histories(series, window), origins(series, zone)
         found = cls(
+            series=series,
             window=window,
             values=np.full(len(series), np.nan),
             slot=slots_of(clock, window),
             seen=seen,
             clock=clock,
-            came=futures(series, window),
         )
         is_used = np.arange(len(series)) >= window.slots
         if is_used.any():
@@ -87,17 +87,19 @@ class Scaled:
 
     def until(self, count: int) -> Self:
         """The first `count` steps; what comes after the last of them is not known."""
-        came = self.came[:count].copy()
-        unknown = np.arange(count)[:, None] + np.arange(1, self.window.horizon + 1) >= count
-        came[unknown] = np.nan
+        end = self.series.end - (len(self) - count) * self.series.step
         return replace(
             self,
+            series=self.series.until(end),
             values=self.values[:count],
             slot=self.slot[:count],
             seen=self.seen[:count],
             clock=self.clock[:count],
-            came=came,
         )
+
+    def came(self, places: IntArray) -> Floats:
+        """What came after the places, [n, horizon], in the metric's unit; NaN where not recorded."""
+        return futures(self.series, self.window)[places]
 
     def last(self, count: int) -> IntArray:
         """The last origins that recorded and saw load."""
@@ -130,3 +132,8 @@ class Scaled:
 def add_level(graph: Graph, filled: str) -> str:
     """The mean of a history without gaps, [batch, 1]."""
     return graph.add("ReduceMean", filled, graph.integers([1]), keepdims=1)
+
+
+def columns(graph: Graph, value: str, start: int, end: int) -> str:
+    """Some columns of a value [batch, n]."""
+    return graph.add("Slice", value, graph.integers([start]), graph.integers([end]), graph.integers([1]))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from controller.core.series import Series
 from controller.forecaster import FloatArray, Model, Session, load_model, local_seconds
-from tests.training.small import DAY, END, FAMILIES, HOUR, WINDOW, series_of, trace
+from tests.training.small import DAY, END, FAMILIES, HOUR, WINDOW, trace
 from training.__main__ import main
 from training.calendars.applying import applied
 from training.calendars.effects import effects, learned, without_events
@@ -350,12 +350,17 @@ def test_too_long_a_table_is_refused() -> None:
         applied(_echo(), _calendar(until=END + timedelta(days=400_000)), trace(), _ECHO, UTC)
 
 
-def test_too_many_multipliers_are_refused() -> None:
+def test_many_odd_multipliers_are_told_apart() -> None:
+    """More than a byte can hold, with shares of steps: what the table holds is what the examples say."""
     random = np.random.default_rng(1)
-    events = [_event((END + place * HOUR, HOUR), multiplier=float(random.uniform(1, 9))) for place in range(400)]
+    starts = [END + (place + 0.37) * HOUR for place in range(-60, 340)]
+    events = [_event((start, 0.41 * HOUR), multiplier=float(random.uniform(1, 3))) for start in starts]
+    calendar = _calendar(*events)
+    quiet = without_events(trace(), calendar)
+    fitted = FAMILIES["seasonal-naive"].fit(quiet, WINDOW, UTC)
+    found = draft(applied(fitted, calendar, trace(), WINDOW, UTC), quiet, WINDOW, name="many", unit="load")
 
-    with pytest.raises(CalendarError, match="more than 256 different multipliers"):
-        applied(_echo(), _calendar(*events), series_of(np.ones(100)), _ECHO, UTC)
+    assert found.card.calendar["events"] == 400
 
 
 # On the command line

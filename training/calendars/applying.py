@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, tzinfo
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,9 +22,8 @@ from training.families.family import Examples, Fitted
 from training.graph import Graph
 from training.windows import Window
 
-_CODES = 256  # what a byte tells apart
 _MOST_STEPS = 8_000_000  # at four bytes each half of what a loader accepts
-_DECIMALS = 2  # of a multiplier: a hundredth of a load is below every noise
+_DECIMALS = 5  # of a multiplier: far below every noise, and above what arithmetic adds
 _SECOND = timedelta(seconds=1)
 _DAY = timedelta(days=1)
 _ODD = 7.0  # in the examples, what an event is said to have done to steps that must be forgotten
@@ -55,7 +55,7 @@ class _Table:
     """What happens in each step from `start` (UTC) on; [n] each.
 
     `is_event`: touched by any event. `running`: uint16, for how many steps events other than outages have gone on, this
-    one included. `codes`: uint8, which of `multipliers` it is.
+    one included. `codes`: which of `multipliers` it is, a byte where these are few.
     Both ends hold a context and a horizon without events, so that a window never reaches beyond.
     """
 
@@ -63,7 +63,7 @@ class _Table:
     start: datetime
     is_event: NDArray[np.bool_]
     running: NDArray[np.uint16]
-    codes: NDArray[np.uint8]
+    codes: NDArray[np.unsignedinteger[Any]]
     multipliers: FloatArray
 
     @classmethod
@@ -75,14 +75,12 @@ class _Table:
         found = effects(calendar, series.start, window.step, inside)
         padded = np.pad(np.round(found.multiplier, _DECIMALS), edge, constant_values=1.0)
         multipliers, codes = np.unique(padded, return_inverse=True)
-        if len(multipliers) > _CODES:
-            raise CalendarError(f"{calendar.name}: more than {_CODES} different multipliers; round them")
         return cls(
             window=window,
             start=series.start.astimezone(UTC) - edge * window.step,
             is_event=np.pad(found.is_event, edge),
             running=_running(np.pad(found.is_event & ~found.is_outage, edge)),
-            codes=codes.astype(np.uint8),
+            codes=codes.astype(np.min_scalar_type(len(multipliers) - 1)),
             multipliers=multipliers.astype(np.float32),
         )
 
@@ -142,7 +140,7 @@ def _moment_of_change(zone: tzinfo, time: datetime) -> datetime:
 def _codes(graph: Graph, table: _Table, first: str, steps: range) -> str:
     """The codes of those steps of the window, int32 [batch, steps]."""
     places = graph.add("Add", first, graph.integers(list(steps)))
-    found = graph.add("Gather", graph.constant(table.codes, np.uint8), places)
+    found = graph.add("Gather", graph.constant(table.codes, table.codes.dtype.type), places)
     return graph.add("CastLike", found, graph.constant(0, np.int32))
 
 

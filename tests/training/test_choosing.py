@@ -23,7 +23,7 @@ def test_auto_fits_the_best_of_all_and_shows_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def absent(_progress: Progress) -> Family:
-        raise FitError("it needs an extra")
+        raise FitError("it needs [training,deep]")
 
     few = {name: FAMILIES[name] for name in ("persistence", "seasonal-naive", "ets")}
     monkeypatch.setattr(choosing, "FAMILIES", {**few, "absent": absent})
@@ -48,7 +48,9 @@ def test_auto_fits_the_best_of_all_and_shows_them(
     assert ended.value.code == 0
     assert load_model(tmp_path / "m.onnx").card.family == "ets"
     assert "ets is the champion: its pinball loss" in printed
-    assert all(word in printed for word in ("persistence", "seasonal-naive", "before the test begins", "extra"))
+    assert all(
+        word in printed for word in ("persistence", "seasonal-naive", "before the test begins", "[training,deep]")
+    )
 
 
 def test_members_are_those_of_the_ensemble() -> None:

@@ -8,6 +8,7 @@ from datetime import timedelta, tzinfo
 from typing import Annotated, Self
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from training.champion import Choice, Trial, choose
@@ -78,5 +79,5 @@ def _print(choice: Choice, zone: tzinfo) -> None:
 def _cells(trial: Trial) -> tuple[str, ...]:
     took = f"{trial.took.total_seconds():.1f}"
     if trial.problem is not None:
-        return "", "", took, "", trial.problem
+        return "", "", took, "", escape(trial.problem)
     return f"{trial.loss:#.4g}", f"{trial.skill:+.1%}", took, f"{trial.row.total_seconds() * 1e6:.0f}", ""

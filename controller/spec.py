@@ -239,7 +239,7 @@ def _secret_key(fields: Fields, name: str) -> SecretKey:
 
 def _model(forecast: Fields) -> ModelRef:
     return ModelRef(
-        name=forecast.text("model", _MODEL, default="seasonal-naive"),
+        name=forecast.text("model", _MODEL, default="default"),
         sha256=forecast.text("sha256", _SHA256) if "sha256" in forecast else None,
     )
 

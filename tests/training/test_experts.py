@@ -196,3 +196,13 @@ def test_a_single_series_is_enough() -> None:
     fitted = Pooled(trees=5).fit(trace(), window, UTC)
 
     assert export.draft(fitted, trace(), window, name="pooled", unit="load").card.family == "pooled"
+
+
+def test_fitting_twice_makes_the_same_file() -> None:
+    pasts = [Past(series=series_of(_load(daily=0.5, noise=0.1), step=_STEP), zone=UTC)]
+    first, second = (
+        export.draft(Pooled(trees=3).fit_many(pasts, _WINDOW), pasts[0].series, _WINDOW, name="pooled", unit="load")
+        for _ in range(2)
+    )
+
+    assert first.digest == second.digest

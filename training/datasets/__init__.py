@@ -65,7 +65,10 @@ def _between(series: Series, since: datetime | None, until: datetime | None) -> 
 def _trimmed(series: Series) -> Series:
     recorded = np.flatnonzero(np.isfinite(series.values))
     if not len(recorded):
-        raise DataError("no step holds a whole value; check --from, --until and the query, or take a longer --step")
+        raise DataError(
+            f"no step holds a whole value: the data is shorter than {series.step}, or has holes in each; "
+            "check --from, --until and the query, or change the step"
+        )
     first, last = recorded[0], recorded[-1]
     end = series.end - int(len(series) - 1 - last) * series.step
     return Series(end=end, step=series.step, values=series.values[first : last + 1])

@@ -77,7 +77,7 @@ class Places:
 
 def is_public(data: str) -> bool:
     """Whether `data` names a public trace; a file of that name goes first."""
-    return data.startswith(_SCHEME) or (data == NASA.name and not Path(data).exists())
+    return data.startswith(_SCHEME) or (data == NASA.name and not Path(data).is_file())
 
 
 def read(request: Request, step: timedelta, places: Places | None = None) -> Reading:

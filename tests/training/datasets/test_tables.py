@@ -117,6 +117,16 @@ def test_bad_rows_are_named(tmp_path: Path, rows: list[str], message: str) -> No
         _load(path)
 
 
+def test_one_sample_is_one_step_and_no_longer_one(tmp_path: Path) -> None:
+    path = _csv(tmp_path, _minutes(1))
+    request = Request(data=str(path), step=5 * _MINUTE, season=timedelta(days=1), now=_NOW)
+    reading = datasets.read(request, request.step)
+
+    assert len(datasets.finished(reading.dataset(request.step), request).series) == 1
+    with pytest.raises(DataError, match="the data is shorter than 1:00:00"):
+        datasets.finished(reading.dataset(60 * _MINUTE), request)
+
+
 def test_a_binary_file_is_no_text(tmp_path: Path) -> None:
     path = tmp_path / "load.csv"
     path.write_bytes(bytes(17 << 20))

@@ -367,7 +367,8 @@ def _bias_after(past: Series, family: str) -> float:
 
 @pytest.mark.parametrize("family", ["ets", "lightgbm"])
 def test_nothing_learns_zeros_from_an_outage(family: str) -> None:
-    assert _bias_after(_with_outage(np.nan), family) < 0.03 < _bias_after(_with_outage(0.0), family)
+    """Five days less to learn from are felt a little; five days of zeros much more."""
+    assert _bias_after(_with_outage(np.nan), family) < 0.4 * _bias_after(_with_outage(0.0), family)
 
 
 def test_missing_targets_are_not_scored() -> None:

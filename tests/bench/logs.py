@@ -150,7 +150,7 @@ def main(folder: Path) -> None:
     ways = {
         "a loop over the lines": (_ITSELF, "loop", str(log)),
         "reading": (_ITSELF, "read", str(log)),
-        "ingest, with its start": ("training", "ingest", "--data", str(log), "--bucket", _BUCKETS, "--out", str(out)),
+        "ingest": ("training", "ingest", "--data", str(log), "--bucket", _BUCKETS, "--out", str(out)),
     }
     costs: dict[str, list[tuple[Cost, str]]] = {name: [] for name in ways}
     for _ in range(_ROUNDS):

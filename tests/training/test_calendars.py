@@ -363,6 +363,28 @@ def test_many_odd_multipliers_are_told_apart() -> None:
     assert found.card.calendar["events"] == 400
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_any_calendar_is_what_its_examples_say(seed: int) -> None:
+    """Events of any kind that overlap, begin within a step and go on beyond the end of the training."""
+    random = np.random.default_rng(seed)
+    events = []
+    for impact in random.choice(["high", "low", "outage"], 6):
+        multiplier = None if impact == "outage" else float(random.uniform(0.1, 6))
+        placed = [
+            (
+                END + timedelta(hours=int(random.integers(-500, 100)), minutes=7),
+                timedelta(seconds=int(random.integers(60, 40 * 3600))),
+            )
+            for _ in range(3)
+        ]
+        events.append(_event(*placed, impact=impact, multiplier=multiplier))
+    calendar = _calendar(*events)
+    quiet = without_events(trace(), calendar)
+    fitted = FAMILIES["seasonal-naive"].fit(quiet, WINDOW, BERLIN)
+
+    draft(applied(fitted, calendar, trace(), WINDOW, BERLIN), quiet, WINDOW, name="any", unit="load")
+
+
 # On the command line
 
 

@@ -23,6 +23,7 @@ from training.families.prophet import ProphetFamily
 from training.families.sarima import Order, Sarima
 from training.families.smoothing import Form, Smoothing
 from training.families.weekly import add_slot, fit_week, is_weekend, slots_of, week_of
+from training.generated import generate
 from training.graph import Graph
 from training.windows import Window, histories, origins
 
@@ -102,6 +103,14 @@ def test_prophet_s_trend_stands_still_where_nothing_is_known_of_it() -> None:
 
     np.testing.assert_array_equal(soon, late)
     assert np.isfinite(late).all()
+
+
+def test_prophet_of_a_few_days_is_written_down_as_it_is() -> None:
+    """A fifth of so short a span is less than the season over which it is asked how far off it was."""
+    window = Window.fitting(step=HOUR / 4, season=DAY, horizon=2 * HOUR)
+    days = generate(1, step=window.step, season=DAY, seasons=4)
+
+    draft(ProphetFamily().fit(days, window, UTC), days, window, name="days", unit="load")  # compares
 
 
 @pytest.mark.parametrize("family", sorted(_FAMILIES))

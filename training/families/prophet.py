@@ -33,6 +33,7 @@ from training.windows import DAYS_IN_WEEK, Window
 _MOST_POINTS = 5_000  # that Stan fits in seconds; steps are averaged until there are no more
 _HARMONICS, _WEEKEND_HARMONICS, _WEEK_HARMONICS = 8, 4, 3  # as Prophet's own, and finer within a day
 _CHANGES_UNTIL = 0.8  # of the span, as Prophet has it: from there on the trend is straight
+_STRAIGHT = 1.5  # seasons at the end at least, so that how far off it is in the last one is a matter of one line
 _SEED = 1
 _RECENT = (96, 24, 1)  # shares of a season, a quarter of an hour and an hour of a day: how far off it was over each
 _EXAMPLES = 8
@@ -162,8 +163,14 @@ def _curve(past: Scaled, values: Floats, unit: float) -> _Curve:
         last=last,
         height=float(trend[0]),
         slope=float(trend[-1] - trend[0]) / (len(trend) - 1),
-        reach=round((1 - _CHANGES_UNTIL) * len(values)),
+        reach=max(0, int((last - _last_change(found, clock)) // step) - 1),
     )
+
+
+def _last_change(found: Any, clock: IntArray) -> float:  # noqa: ANN401  # the library is not typed
+    """Where the trend bends for the last time, in local seconds; the beginning if nowhere."""
+    bends = found.changepoints
+    return pd.Timestamp(bends.iloc[-1]).timestamp() if len(bends) else float(clock[0])
 
 
 def _fitted(clock: IntArray, values: Floats, window: Window) -> Any:  # noqa: ANN401  # the library is not typed
@@ -176,10 +183,11 @@ def _fitted(clock: IntArray, values: Floats, window: Window) -> Any:  # noqa: AN
     middle = clock[-whole:].reshape(-1, every).mean(axis=1).astype(np.int64)
     used = counts > 0
     points = _frame(middle[used], window).assign(y=sums[used] / counts[used])
+    straight = middle[used] > clock[-1] - _STRAIGHT * window.season.total_seconds()
     with _quiet():
         found = _prophet(
             growth="linear",
-            changepoint_range=_CHANGES_UNTIL,
+            changepoint_range=min(_CHANGES_UNTIL, 1 - float(straight.mean())),
             yearly_seasonality=False,
             weekly_seasonality=False,
             daily_seasonality=False,
@@ -225,6 +233,7 @@ def _examples(curve: _Curve, past: Scaled, gain: Floats, band: Floats) -> Exampl
     """The last rows as Prophet itself answers them; gaps are filled as in the graph."""
     window = past.window
     places = past.last(_EXAMPLES)
+    places = places[past.clock[places] >= past.clock[places[-1]] - window.season.total_seconds() / 2]
     filled = past.filled(places)
     steps = round(window.step.total_seconds()) * np.arange(1 - window.slots, window.horizon + 1)
     said = curve.says((past.clock[places][:, None] + steps).ravel()).reshape(len(places), -1)

@@ -26,7 +26,8 @@ from training.windows import Window
 
 _CENTRE_TREES = 100
 _SPREAD_TREES = 25
-_FEWEST_OTHERS = 50  # rows that the trees of a rehearsal know
+_FIRST_LATE = 2  # of the blocks: errors of long ago say less about those to come
+_FEWEST_OTHERS = 50  # rows that the trees of a rehearsal know, and rows that they are judged on
 _LARGEST_LEAF = 300  # the smallest number of rows in a leaf, where there is plenty
 _LEAVES_WORTH = 40  # else this share of the rows
 _LOWEST_SPREAD = 0.2  # of the mean error: no situation is that much surer than the average one
@@ -110,25 +111,24 @@ def _fit_key(rows: Rows, window: Window, place: int) -> _Key:
     matrix = rows.matrix[known][:, columns(window).of_key(place)]
     target = rows.came[known, place] - rows.near[known]
     errors = _rehearse(matrix, target, rows.block[known]) / rows.change[known]
-    spread = _boost(matrix, np.abs(errors), trees=_SPREAD_TREES, learning_rate=0.1, num_leaves=8)
-    lowest = max(_LOWEST_SPREAD * float(np.abs(errors).mean()), 1e-6)
-    return _Key(
-        centre=_boost(matrix, target),
-        spread=spread,
-        lowest=lowest,
-        band=_band(errors / np.maximum(_predict(spread, matrix), lowest)),
-    )
+    late = np.isfinite(errors)
+    lowest = max(_LOWEST_SPREAD * float(np.abs(errors[late]).mean()), 1e-6)
+    spread = _boost(matrix[late], np.abs(errors[late]), trees=_SPREAD_TREES, learning_rate=0.1, num_leaves=8)
+    shares = errors[late] / np.maximum(_predict(spread, matrix[late]), lowest)
+    return _Key(centre=_boost(matrix, target), spread=spread, lowest=lowest, band=_band(shares))
 
 
 def _rehearse(matrix: FloatArray, target: Floats, block: IntArray) -> Floats:
-    """How far each block is missed by trees that know only the others, [n]; the trees that stay know all."""
-    errors = np.empty(len(target))
-    for each in range(BLOCKS):
+    """How far each late block is missed by trees that know all others, [n], NaN elsewhere; those that stay know all."""
+    errors = np.full(len(target), np.nan)
+    for each in range(_FIRST_LATE, BLOCKS):
         held = block == each
         if len(target) - held.sum() < _FEWEST_OTHERS:
             raise FitError("nearly all that can be learned lies in one fifth of the series; give more history")
         if held.any():
             errors[held] = target[held] - _predict(_boost(matrix[~held], target[~held]), matrix[held])
+    if np.isfinite(errors).sum() < _FEWEST_OTHERS:
+        raise FitError("the last three fifths of the series hold too little to measure errors on; choose another span")
     return errors
 
 

@@ -127,14 +127,13 @@ def traces(step: timedelta, places: Places | None = None) -> tuple[Trace, ...]:
 
 def lessons(shipped: Shipped, known: Sequence[Trace], now: datetime) -> list[Lesson]:
     """What a model learns from: the traces up to their tests, then the made-up workloads. Raises DataError."""
-    return [*_recorded(shipped, known, now), *_made_up(shipped)]
+    return [*(recorded(trace, trace.read(shipped.step, now)) for trace in known), *_made_up(shipped)]
 
 
-def _recorded(shipped: Shipped, known: Sequence[Trace], now: datetime) -> Iterator[Lesson]:
-    for trace in known:
-        dataset = trace.read(shipped.step, now)
-        past = Past(series=dataset.series.until(trace.test(dataset)), zone=dataset.zone)
-        yield Lesson(name=trace.name, past=past, is_recorded=True)
+def recorded(trace: Trace, dataset: Dataset) -> Lesson:
+    """What may be learned from all that a trace holds."""
+    past = Past(series=dataset.series.until(trace.test(dataset)), zone=dataset.zone)
+    return Lesson(name=trace.name, past=past, is_recorded=True)
 
 
 def _made_up(shipped: Shipped) -> Iterator[Lesson]:

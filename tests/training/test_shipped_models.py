@@ -97,9 +97,8 @@ def test_the_readme_tells_from_what_the_default_has_learned() -> None:
 @needs_traces
 @pytest.mark.parametrize("trace", TRACES[:3:2], ids=lambda each: each.name)
 def test_nothing_is_learned_from_the_test_of_a_trace(trace: shipping.Trace) -> None:
-    each = SHIPPED[0]
-    learned = shipping.lessons(each, [trace], _NOW)[0]
-    whole = trace.read(each.step, _NOW)
+    whole = trace.read(SHIPPED[0].step, _NOW)
+    learned = shipping.recorded(trace, whole)
 
     assert learned.past.series.end <= trace.test(whole)
     assert 0.1 < (whole.series.end - learned.past.series.end) / (whole.series.end - whole.series.start) < 0.35

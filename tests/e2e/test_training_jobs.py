@@ -140,7 +140,7 @@ class Kubelet:
             return self.models
         if "emptyDir" in volume:
             return self.scratch
-        name = volume["configMap"]["name"]
+        name = str(volume["configMap"]["name"])
         directory = self.scratch / name
         directory.mkdir(exist_ok=True)
         for file, text in self.sandbox.get("configmap", name, "-n", self.namespace)["data"].items():

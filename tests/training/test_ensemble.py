@@ -83,7 +83,7 @@ def test_it_is_at_least_as_good_as_its_best_member() -> None:
     together = drafted(Ensemble(members=_MEMBERS, find=_found).fit(past, WINDOW, UTC), past)
     report = backtest(together, members, trace(), UTC, since)
 
-    assert report.skill > 0
+    assert report.skill >= 0  # all of the weight may be on one of them
 
 
 def test_weights_come_from_what_no_member_had_seen() -> None:

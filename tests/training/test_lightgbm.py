@@ -13,7 +13,7 @@ from tests.training.small import DAY, FAMILIES, HOUR, WINDOW, drafted, fitted, m
 from training.backtest import backtest
 from training.export import draft
 from training.families.family import LEVELS, FitError, Fitted, Past
-from training.families.lightgbm import LightGBM
+from training.families.lightgbm import LightGBM, _band
 from training.families.rows import lessons
 from training.features import keys
 from training.generated import generate
@@ -131,3 +131,10 @@ def test_rows_with_little_history_teach_how_to_do_with_little() -> None:
     )
 
     assert short < full
+
+
+@pytest.mark.parametrize(("median", "expected"), [(0.1, 0.0), (-0.1, 0.0), (-0.4, -0.4), (0.4, 0.4)])
+def test_a_small_median_error_is_chance_and_a_large_one_is_skew(median: float, expected: float) -> None:
+    errors = np.linspace(-1, 1, 101) + median
+
+    assert _band(errors)[_MEDIAN] == pytest.approx(expected)

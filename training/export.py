@@ -9,7 +9,6 @@ import hashlib
 import os
 import tempfile
 from dataclasses import replace
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -19,13 +18,13 @@ from controller.core.series import Series
 from controller.forecaster import FloatArray, IntArray, Model, Session, load_model, read_model
 from controller.ports import ModelError
 from training.backtest import Report
+from training.families.catalogue import libraries_of
 from training.families.family import LEVELS, Fitted
 from training.windows import Window
 
 _OUTPUT = "quantiles"
 # float32 sums in another order; anything above this is another computation
 _PARITY = 1e-4
-_LIBRARIES = ("numpy", "onnx", "onnxruntime", "lightgbm")
 
 
 class ExportError(Exception):
@@ -46,7 +45,7 @@ def draft(fitted: Fitted, series: Series, window: Window, *, name: str, unit: st
         season_seconds=round(window.season.total_seconds()),
         trained=_trained(series),
         test_vector=_test_vector(fitted, window),
-        made_with={library: version(library) for library in _LIBRARIES},
+        made_with=libraries_of(fitted.family),
         calendar=fitted.calendar,
     )
     model = read_model(encode(fitted, card))

@@ -27,7 +27,7 @@ from training.backtest import Report
 from training.families.family import Fitted, Past
 from training.families.lightgbm import LightGBM
 from training.job import Job
-from training.member import AUTO, INPUTS, MENDABLE, Member, signed
+from training.member import AUTO, MENDABLE, Member, signed
 from training.registry import Place
 from training.windows import Window
 
@@ -149,7 +149,7 @@ def _up_to_date(path: Path, inputs: str) -> Model | None:
         model = load_model(path)
     except ModelError:
         return None
-    return model if model.card.made_with.get(INPUTS) == inputs else None
+    return model if model.card.inputs == inputs else None
 
 
 def fit_global(orders: Sequence[Order], name: str, *, processes: int) -> Iterator[Outcome]:

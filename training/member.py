@@ -10,7 +10,6 @@ import hashlib
 import json
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, tzinfo
-from importlib.metadata import version
 from pathlib import Path
 
 from controller.core.series import floor_to_step
@@ -24,7 +23,7 @@ from training.champion import choose
 from training.cleaning.flags import How
 from training.datasets import Aggregate, DataError, Dataset
 from training.export import ExportError
-from training.families.catalogue import FAMILIES, family_of
+from training.families.catalogue import FAMILIES, family_of, libraries_of
 from training.families.family import FitError
 from training.job import Candidate, Job
 from training.windows import Window, WindowError
@@ -33,9 +32,7 @@ MENDABLE = (DataError, WindowError, FitError, BacktestError, ExportError, ModelE
 """What can be wrong with one series; anything else is wrong with the program, and ends its process."""
 
 AUTO = "auto"  # as a family: the best of all
-INPUTS = "inputs"  # under this name the card keeps what the model was made from
 _YEAR = timedelta(days=365)  # how far the rules of a calendar are followed
-_LIBRARIES = ("lightgbm", "numpy", "onnx", "onnxruntime")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +111,7 @@ class Member:
             "end": series.end.timestamp(),
             "start": series.start.timestamp(),
             "values": hashlib.sha256(series.values.astype("<f8").tobytes()).hexdigest(),
-            "libraries": {library: version(library) for library in _LIBRARIES},
+            "libraries": {name: libraries_of(name) for name in (FAMILIES if self.family == AUTO else [self.family])},
         }
         return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
 
@@ -128,8 +125,7 @@ def _digest(path: Path) -> str:
 
 def signed(candidate: Candidate, inputs: str) -> Candidate:
     """The candidate, whose card says what it was made from."""
-    card = candidate.model.card
-    noted = replace(card, made_with={**card.made_with, INPUTS: inputs})
+    noted = replace(candidate.model.card, inputs=inputs)
     return replace(candidate, model=replace(candidate.model, card=noted))
 
 

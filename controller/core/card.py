@@ -56,6 +56,7 @@ class Card:
     `step_seconds`, `season_seconds`: seconds. `context`, `horizon`: steps. `levels`: increasing, in (0, 1).
     `scores`: by horizon in steps (as text), then by measure, for the model and the naive baselines. `calendar`: which
     events the model knows of, and until when. `because`: why it is better than the noise of its test allows, if it is.
+    `inputs`: a digest of data, settings and libraries, by which a fleet sees that a model is up to date.
     """
 
     name: str
@@ -74,6 +75,7 @@ class Card:
     license: str = "Apache-2.0"
     calendar: Mapping[str, Any] = field(default_factory=dict)
     because: str | None = None
+    inputs: str | None = None
     contract: int = CONTRACT
 
     @property
@@ -126,7 +128,7 @@ def _checked(raw: dict[str, Any]) -> dict[str, Any]:
         **{name: raw[name] for name in known},
         **{name: _text(raw, name) for name in ("name", "version", "family", "unit")},
         **{name: _positive(raw, name) for name in ("step_seconds", "context", "horizon", "season_seconds")},
-        "because": None if raw.get("because") is None else _text(raw, "because"),
+        **{name: None if raw.get(name) is None else _text(raw, name) for name in ("because", "inputs")},
         "levels": _levels(raw["levels"]),
         "trained": None if raw["trained"] is None else _record(Trained, "trained", raw["trained"]),
         "test_vector": _test_vector(raw),

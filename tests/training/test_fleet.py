@@ -27,7 +27,7 @@ from training import __main__ as command_line
 from training import fleet, roster
 from training.families.catalogue import FAMILIES
 from training.fleet import FleetError, Order, Outcome
-from training.member import INPUTS, Member
+from training.member import Member
 from training.roster import RosterError, Share
 
 NOW = datetime(2024, 2, 1, tzinfo=UTC)
@@ -294,7 +294,7 @@ def test_a_model_is_fitted_anew_on_demand_and_when_it_is_broken(tmp_path: Path) 
     mended = fleet.fit_one(order(tmp_path))
 
     assert (forced.verdict, mended.verdict) == ("fitted", "fitted")
-    assert load_model(tmp_path / "web.onnx").card.made_with[INPUTS]
+    assert load_model(tmp_path / "web.onnx").card.inputs
 
 
 def test_naive_stands_in_for_what_loses_to_it(tmp_path: Path) -> None:

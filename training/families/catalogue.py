@@ -6,6 +6,8 @@ A family is imported when it is first asked for: some need extras, and all of th
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 
 from training.families.family import Family, FitError, Progress
 
@@ -87,6 +89,27 @@ FAMILIES: dict[str, Callable[[Progress], Family]] = {
     "lstm": _lstm,
     ENSEMBLE: _ensemble,
 }
+
+
+# What each fits with beyond numpy; an ensemble with what its members do.
+_LIBRARIES = {
+    "ets": ("statsmodels",),
+    "sarima": ("statsmodels",),
+    "prophet": ("prophet",),
+    "lightgbm": ("lightgbm",),
+    "lstm": ("jax", "optax"),
+    "pooled": ("lightgbm",),
+    ENSEMBLE: ("statsmodels", "lightgbm", "jax", "optax"),
+}
+
+
+def libraries_of(family: str) -> dict[str, str]:
+    """The versions of what a fit of the family depends on, by distribution; what is not installed is left out."""
+    found = {}
+    for name in ("numpy", "onnx", "onnxruntime", *_LIBRARIES.get(family, ())):
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
 
 
 def family_of(name: str, progress: Progress = lambda _done, _all: None, members: Sequence[str] = MEMBERS) -> Family:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from controller.core.series import Series
 from controller.forecaster import FloatArray, IntArray, Model
 from training.measures import Floats, Score, Tally, by_level, floor_of, pinball
-from training.tracking import RULES, Rule, replayed
+from training.tracking import replayed
 from training.windows import DAYS_IN_WEEK, Window, futures, histories, origins
 
 Progress = Callable[[int, int], None]  # origins done, origins in all
@@ -59,9 +59,8 @@ class Calibrated:
 class Report:
     """One backtest. `model`, and the baselines by name; `since`: the beginning of the test span (aware).
 
-    `calibrated`: the model's levels as each rule of `training.tracking` would have corrected them; "controller" is what
-    runs in the cluster. `answers`: by name, the model's under "". `floor`: RMSE that even the neighbours of a value
-    leave (`measures.floor_of`), NaN where not known.
+    `calibrated`: the model's levels as the controller would have corrected them. `answers`: by name, the model's under
+    "". `floor`: RMSE that even the neighbours of a value leave (`measures.floor_of`), NaN where not known.
     """
 
     window: Window
@@ -69,7 +68,7 @@ class Report:
     until: datetime
     model: Score
     baselines: Mapping[str, Score]
-    calibrated: Mapping[str, Calibrated]
+    calibrated: Calibrated
     answers: Answers
     floor: float
 
@@ -116,11 +115,8 @@ class Report:
 
     def _at(self, place: int, step: int) -> dict[str, Any]:
         calibrated = {
-            rule: {
-                "pinball": float(found.pinball[place].mean()),
-                "coverage": by_level(self.model.levels, found.coverage[place]),
-            }
-            for rule, found in self.calibrated.items()
+            "pinball": float(self.calibrated.pinball[place].mean()),
+            "coverage": by_level(self.model.levels, self.calibrated.coverage[place]),
         }
         beside = {name: score.at(step) for name, score in self.baselines.items()}
         skill = {"skill": self.skill_at(step)} if beside else {}
@@ -186,7 +182,7 @@ def report_of(answers: Answers, window: Window, series: Series, since: datetime)
         until=series.end,
         model=model,
         baselines=scores,
-        calibrated={name: _calibrated(rule, answers, window, model.levels) for name, rule in RULES.items()},
+        calibrated=_calibrated(answers, window, model.levels),
         answers=answers,
         floor=floor_of(series.values, len(series.until(since)), seasons=(window.slots, DAYS_IN_WEEK * window.slots)),
     )
@@ -265,8 +261,8 @@ class _Teller:
         self.said[rows] = answer[:, self.columns]
 
 
-def _calibrated(rule: Rule, answers: Answers, window: Window, levels: tuple[float, ...]) -> Calibrated:
-    quantiles = replayed(rule, answers.said[MODEL], answers.came, shown_steps(window), levels)
+def _calibrated(answers: Answers, window: Window, levels: tuple[float, ...]) -> Calibrated:
+    quantiles = replayed(answers.said[MODEL], answers.came, shown_steps(window), levels)
     known = np.isfinite(answers.came)
     came = np.where(known, answers.came, 0.0)
     loss = np.where(known[..., None], pinball(quantiles, np.array(levels), came), 0.0)

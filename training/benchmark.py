@@ -27,7 +27,6 @@ from training.families.catalogue import family_of
 from training.families.family import FitError, Fitted
 from training.job import Job
 from training.open_loop import OpenLoop, open_loop
-from training.tracking import RULES
 from training.windows import Window, histories, origins
 from training.workers import BrokenError, each
 
@@ -123,12 +122,12 @@ class Cell:
         return {step * self.step: float(self.report.model.rmse[step - 1]) for step in self.report.steps()}
 
     def off(self) -> Mapping[str, float]:
-        """By how much a level is off, at most, over the shown steps: as forecast, and under each rule of correction."""
+        """By how much a level is off, at most, over the shown steps: as forecast, and after calibration."""
         if self.report is None:
             return {}
         levels = np.array(self.report.model.levels)
         raw = self.report.model.coverage[np.array(self.report.steps()) - 1]
-        told = {"forecast": raw, **{rule: self.report.calibrated[rule].coverage for rule in RULES}}
+        told = {"forecast": raw, "calibrated": self.report.calibrated.coverage}
         return {name: float(np.abs(coverage - levels).max()) for name, coverage in told.items()}
 
     def alone(self) -> float | None:

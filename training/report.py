@@ -21,7 +21,6 @@ from training.export import ExportError
 from training.findings import HEADINGS, Day, Findings, cells
 from training.measures import Floats
 
-_RULES = {"controller": "as the controller corrects it", "spread": "corrected in units of the band"}
 _GOAL = 0.02  # how far a level may be off
 _FAR = 0.2  # an autocorrelation above this can be used
 
@@ -81,7 +80,6 @@ def page(findings: Findings) -> str:
         key=ahead(findings.key * report.window.step),
         levels=[f"{level * 100:g} %" for level in report.model.levels],
         coverage=list(_coverage(findings)),
-        has_spread="spread" in report.calibrated,
         about=findings.dataset.about,
         quality=findings.dataset.quality.words(),
         excluded=[(f"{begin:%d %B %Y %H:%M}", f"{end:%d %B %Y %H:%M}", why) for begin, end, why in findings.excluded],
@@ -129,7 +127,7 @@ def _words_at(findings: Findings, step: int) -> str:
 def _words_on_levels(findings: Findings) -> Iterator[str]:
     report = findings.report
     raw = max(_worst(report.model.levels, report.model.coverage[step - 1]) for step in report.steps())
-    after = max(_worst(report.model.levels, coverage) for coverage in report.calibrated["controller"].coverage)
+    after = max(_worst(report.model.levels, coverage) for coverage in report.calibrated.coverage)
     yield (
         f"Its levels are off by up to {raw * 100:.1f} points as forecast, and by up to {after * 100:.1f} points "
         "after the controller's own correction."
@@ -171,8 +169,7 @@ def _rows(findings: Findings) -> Iterator[_Row]:
 def _coverage(findings: Findings) -> Iterator[_Coverage]:
     report = findings.report
     for place, step in enumerate(report.steps()):
-        told = {"as forecast": report.model.coverage[step - 1]}
-        told |= {_RULES[rule]: found.coverage[place] for rule, found in report.calibrated.items()}
+        told = {"as forecast": report.model.coverage[step - 1], "after calibration": report.calibrated.coverage[place]}
         for number, (name, coverage) in enumerate(told.items()):
             worst = _worst(report.model.levels, coverage)
             yield _Coverage(
@@ -215,11 +212,11 @@ def _chosen(findings: Findings) -> dict[str, Day]:
 def _panels(findings: Findings) -> dict[str, dict[str, Floats]]:
     report = findings.report
     names = [ahead(step * report.window.step) for step in report.steps()]
-    corrected = report.calibrated["controller"].coverage
+    corrected = report.calibrated.coverage
     raw = [report.model.coverage[step - 1] for step in report.steps()]
     return {
         "as forecast": dict(zip(names, raw, strict=True)),
-        "as corrected": dict(zip(names, corrected, strict=True)),
+        "after calibration": dict(zip(names, corrected, strict=True)),
     }
 
 

@@ -2,7 +2,7 @@
 
 Three uses of one small record: coverage is reported, the upper quantile is shifted until it covers what it should
 (quantile tracking: Angelopoulos, Candes and Tibshirani 2023, "Conformal PID Control for Time Series Prediction"),
-and a forecast that lately loses to the naive ones fades out (docs/decisions/0003).
+and a forecast that lately loses to the naive ones fades out (docs/decisions/0003; the correction: 0007).
 """
 
 from __future__ import annotations
@@ -18,14 +18,15 @@ from controller.core.forecast import Forecast, persistence, seasonal_naive
 from controller.core.memory import Pending, TrackRecord
 from controller.core.series import Series
 
-CORRECTION_RATE = 0.01  # a step of the quantile tracker: ten misses too many move the level by about 10 %
-CORRECTION_BOUNDS = (-0.5, 1.0)
+CORRECTION_RATE = 0.025  # bands that one miss moves the level, at most: one step ahead; less where truths come late
+CORRECTION_BOUNDS = (-1.0, 1.0)  # bands
+MOST = 2.0  # no correction more than doubles a level, however wide the band is
 HALF_LIFE_SEASONS = 0.25  # "lately" is a quarter of a season: six hours of a daily pattern
 MIN_SETTLED = 6.0  # forecasts scored before a coverage is told: fewer say nothing
 PRIOR = 24.0  # forecasts as good as naive that are thought to have come first: two hours of five-minute steps
 FULL_TRUST, NO_TRUST = 1.0, 1.5  # loss relative to the better naive: up to the first the weight is 1, from the second 0
 WORST = 4.0  # no ratio counts for more, so that one loss beside a lucky naive is no verdict
-MAX_PENDING = 32  # keeps .status small where the lead spans many steps
+MAX_PENDING = 72  # six hours of five-minute steps: 6 kB of .status; a longer lead learns from fewer forecasts
 
 Numbers = float | NDArray[np.float64]
 
@@ -36,12 +37,18 @@ def updated(
     """Settle the forecasts whose truth is known, then take in the new one (its step `lead` ahead)."""
     if forecast is None:
         return record
-    return _enrolled(_settled(record, history, forecast, level), history, forecast, level, lead)
+    ahead = _steps_ahead(forecast, lead)
+    return _enrolled(_settled(record, history, forecast, level, ahead), history, forecast, level, ahead)
 
 
-def corrected(record: TrackRecord, upper: float) -> float:
-    """The upper quantile, shifted by what coverage of late asks for; never below 0."""
-    return upper * (1.0 + record.correction)
+def corrected(record: TrackRecord, forecast: Forecast, level: float) -> NDArray[np.float64]:
+    """The quantile `level` of each step, shifted by what coverage of late asks for; shape [horizon]."""
+    return shifted(record.correction, forecast.at_level(level), forecast.band)
+
+
+def shifted(correction: Numbers, upper: Numbers, band: Numbers) -> NDArray[np.float64]:
+    """`upper` (>= 0) moved by so many bands: never below 0 nor above MOST times itself; any shape."""
+    return np.minimum(np.maximum(upper + correction * band, 0.0), MOST * upper)
 
 
 def trust(record: TrackRecord, spare: float) -> float:
@@ -72,42 +79,57 @@ def pinball(level: float, forecast: float, actual: float) -> float:
     return max(level * (actual - forecast), (level - 1.0) * (actual - forecast))
 
 
-def _settled(record: TrackRecord, history: Series, forecast: Forecast, level: float) -> TrackRecord:
+def _steps_ahead(forecast: Forecast, lead: timedelta) -> int:
+    """Which step of the forecast, from 1, ends the lead time; the last one where it does not reach so far."""
+    return min(max(1, -(-lead // forecast.step)), len(forecast.quantiles))
+
+
+def _settled(record: TrackRecord, history: Series, forecast: Forecast, level: float, ahead: int) -> TrackRecord:
     decay = 0.5 ** (forecast.step / (HALF_LIFE_SEASONS * forecast.season))
     for pending in record.pending:
         actual = history.value_at(pending.time)
         if pending.time <= history.end and math.isfinite(actual):
-            record = _scored(record, pending, actual, level, decay)
+            correction = _learnt(record.correction, pending, actual, level, rate(ahead))
+            record = replace(_scored(record, pending, actual, level, decay), correction=correction)
     return replace(record, pending=tuple(one for one in record.pending if one.time > history.end))
 
 
 def _scored(record: TrackRecord, pending: Pending, actual: float, level: float, decay: float) -> TrackRecord:
     loss = pinball(level, pending.upper, actual)
-    is_covered = actual <= pending.upper
     return replace(
         record,
         settled=record.settled * decay + 1.0,
-        covered=record.covered * decay + is_covered,
+        covered=record.covered * decay + (actual <= pending.upper),
         loss=record.loss * decay + loss,
         loss_persistence=record.loss_persistence * decay + _naive_loss(level, pending.persistence, actual, loss),
         loss_seasonal=record.loss_seasonal * decay + _naive_loss(level, pending.seasonal, actual, loss),
-        correction=float(tracked(record.correction, level, is_covered)),
     )
 
 
+def _learnt(correction: float, pending: Pending, actual: float, level: float, rate: float) -> float:
+    """A forecast without a band would have been the same under any correction, so nothing is learnt from it."""
+    return float(tracked(correction, level, actual <= pending.upper, rate)) if pending.has_band else correction
+
+
 def tracked(
-    correction: Numbers,
-    level: Numbers,
-    is_covered: bool | NDArray[np.bool_],
-    rate: Numbers = CORRECTION_RATE,
-    bounds: tuple[float, float] = CORRECTION_BOUNDS,
+    correction: Numbers, level: Numbers, is_covered: bool | NDArray[np.bool_], rate: Numbers
 ) -> NDArray[np.float64]:
     """The correction after one more truth: up where it was not covered, down where it was; any shape.
 
     In the long run the share of covered truths is the level, whatever the forecasts are, as far as the bounds allow.
     """
     moved = correction + rate * (level - np.asarray(is_covered))
-    return np.minimum(bounds[1], np.maximum(bounds[0], moved))
+    return np.minimum(CORRECTION_BOUNDS[1], np.maximum(CORRECTION_BOUNDS[0], moved))
+
+
+def spacing(ahead: int) -> int:
+    """How many steps lie between two forecasts that wait for truths `ahead` steps later: at most MAX_PENDING wait."""
+    return -(-ahead // MAX_PENDING)
+
+
+def rate(ahead: int) -> float:
+    """How far one truth moves the correction, in bands: the less the more forecasts do not know of it yet."""
+    return CORRECTION_RATE / math.sqrt(-(-ahead // spacing(ahead)))
 
 
 def _naive_loss(level: float, naive: float | None, actual: float, loss: float) -> float:
@@ -115,17 +137,17 @@ def _naive_loss(level: float, naive: float | None, actual: float, loss: float) -
     return loss if naive is None else pinball(level, naive, actual)
 
 
-def _enrolled(record: TrackRecord, history: Series, forecast: Forecast, level: float, lead: timedelta) -> TrackRecord:
-    is_known = record.enrolled is not None and forecast.origin <= record.enrolled
-    if is_known or len(record.pending) >= MAX_PENDING:
+def _enrolled(record: TrackRecord, history: Series, forecast: Forecast, level: float, ahead: int) -> TrackRecord:
+    due = record.enrolled and record.enrolled + spacing(ahead) * forecast.step
+    if (due is not None and forecast.origin < due) or len(record.pending) >= MAX_PENDING:
         return record
-    step = min(max(0, -(-lead // forecast.step) - 1), len(forecast.quantiles) - 1)
-    time = forecast.origin + (step + 1) * forecast.step
+    time = forecast.origin + ahead * forecast.step
     pending = Pending(
         time=time,
-        upper=corrected(record, float(forecast.at_level(level)[step])),
+        upper=float(corrected(record, forecast, level)[ahead - 1]),
         persistence=_finite(persistence(history)),
         seasonal=_finite(seasonal_naive(history, forecast.season, time)),
+        has_band=bool(forecast.band[ahead - 1] > 0.0),
     )
     return replace(record, pending=(*record.pending, pending), enrolled=forecast.origin)
 

@@ -29,9 +29,9 @@ class DemandSource(StrEnum):
 class Demand:
     """One load to be ready for (metric's unit) and who named it.
 
-    `value`: None exactly when `source` is Missing. `seen`: the load now. `forecast`: the corrected peak of the wanted
-    quantile until a replica started after this decision could serve; None where there is none. `weight`: how far the
-    forecast was trusted, 0..1.
+    `value`: None exactly when `source` is Missing. `seen`: the load now. `forecast`: the peak of the wanted quantile,
+    corrected step by step, until a replica started after this decision could serve; None where there is none. `weight`:
+    how far the forecast was trusted, 0..1.
     """
 
     value: float | None
@@ -65,5 +65,6 @@ def _usable(now: datetime, latest: Sample | None, policy: Policy) -> float | Non
 def _peak(now: datetime, forecast: Forecast | None, policy: Policy, record: TrackRecord) -> float | None:
     if forecast is None:
         return None
-    peak = forecast.peak(policy.quantile, now, now + policy.lead_time + policy.interval)
-    return None if peak is None or not math.isfinite(peak) else corrected(record, peak)
+    steps = forecast.steps_between(now, now + policy.lead_time + policy.interval)
+    peak = float(corrected(record, forecast, policy.quantile)[steps].max(initial=-math.inf))
+    return peak if math.isfinite(peak) else None

@@ -36,6 +36,11 @@ class Forecast:
         """How far the forecast reaches beyond its origin."""
         return len(self.quantiles) * self.step
 
+    @property
+    def band(self) -> NDArray[np.float64]:
+        """The highest level less the lowest, at each step: how unsure the model is; shape [horizon]."""
+        return self.quantiles[:, -1] - self.quantiles[:, 0]
+
     def at_level(self, level: float) -> NDArray[np.float64]:
         """The quantile `level` of each step, shape [horizon]; linear between the levels, the outermost beyond them."""
         return self._at_level(level, self.quantiles)

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Self
 
-VERSION = 1
+VERSION = 2
+_RELATIVE = 1  # where the correction was a share of the load: it is dropped, all else is the same
 
 
 class MemoryFormatError(ValueError):
@@ -38,20 +39,22 @@ class Pending:
     """A forecast waiting for the truth about the step that ends at `time` (loads in the metric's unit).
 
     `upper`: what was prepared for. `persistence`, `seasonal`: the naive forecasts; None where there was none.
+    `has_band`: whether a correction could have moved `upper`, so that its truth says something of the correction.
     """
 
     time: datetime
     upper: float
     persistence: float | None
     seasonal: float | None
+    has_band: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrackRecord:
     """How the forecasts of late compare with what came.
 
-    `loss*`: decayed sums of pinball loss; `covered`, `settled`: decayed counts of forecasts. `correction`: relative
-    shift of the upper quantile, learnt online. `enrolled`: the origin of the newest forecast taken in.
+    `loss*`: decayed sums of pinball loss; `covered`, `settled`: decayed counts of forecasts. `correction`: shift of
+    the upper quantile, learnt online, in bands (`Forecast.band`). `enrolled`: the origin of the newest one taken in.
     """
 
     pending: tuple[Pending, ...] = ()
@@ -119,7 +122,10 @@ class Memory:
             "recommendations": [[_stamp(one.time), one.replicas] for one in self.recommendations],
             "lastMetric": self.last_metric and _stamp(self.last_metric),
             "track": {
-                "pending": [[_stamp(one.time), one.upper, one.persistence, one.seasonal] for one in track.pending],
+                "pending": [
+                    [_stamp(one.time), one.upper, one.persistence, one.seasonal, int(one.has_band)]
+                    for one in track.pending
+                ],
                 "enrolled": track.enrolled and _stamp(track.enrolled),
                 **{name: getattr(track, name) for name in _SUMS},
             },
@@ -127,16 +133,19 @@ class Memory:
 
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> Self:
-        """Read what `to_json` wrote; raises MemoryFormatError for anything else."""
-        if raw.get("version") != VERSION:
-            raise MemoryFormatError(f"version {raw.get('version')!r} is not known; this release reads {VERSION}")
+        """Read what `to_json` writes, or wrote in the version before; raises MemoryFormatError for anything else."""
+        if raw.get("version") not in (_RELATIVE, VERSION):
+            raise MemoryFormatError(
+                f"version {raw.get('version')!r} is not known; this release reads {_RELATIVE} and {VERSION}"
+            )
         try:
+            track = _track(raw["track"]) if raw["version"] == VERSION else _relative_track(raw["track"])
             return cls(
                 size=None if raw["size"] is None else _recommendation(*raw["size"]),
                 changes=tuple(SizeChange(time=_time(time), change=int(change)) for time, change in raw["changes"]),
                 recommendations=tuple(_recommendation(*one) for one in raw["recommendations"]),
                 last_metric=_time_or_none(raw["lastMetric"]),
-                track=_track(raw["track"]),
+                track=track,
             )
         except (KeyError, TypeError, ValueError) as error:
             raise MemoryFormatError(f"the stored memory is malformed: {error!r}") from error
@@ -153,12 +162,18 @@ def _track(raw: Mapping[str, Any]) -> TrackRecord:
                 upper=float(upper),
                 persistence=None if persistence is None else float(persistence),
                 seasonal=None if seasonal is None else float(seasonal),
+                has_band=bool(has_band),
             )
-            for time, upper, persistence, seasonal in raw["pending"]
+            for time, upper, persistence, seasonal, has_band in raw["pending"]
         ),
         enrolled=_time_or_none(raw["enrolled"]),
         **{name: float(raw[name]) for name in _SUMS},
     )
+
+
+def _relative_track(raw: Mapping[str, Any]) -> TrackRecord:
+    """What waits was corrected by a share of itself, so it is scored, but says nothing of the correction in bands."""
+    return _track({**raw, "pending": [[*one, False] for one in raw["pending"]], "correction": 0.0})
 
 
 def _recommendation(time: str, replicas: int) -> Recommendation:

@@ -5,13 +5,25 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from datetime import timedelta
+from itertools import pairwise
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.core.calibration import MAX_PENDING, corrected, coverage, pinball, trust, updated
+from controller.core.calibration import (
+    CORRECTION_RATE,
+    MAX_PENDING,
+    corrected,
+    coverage,
+    pinball,
+    rate,
+    spacing,
+    trust,
+    updated,
+)
+from controller.core.forecast import Forecast
 from controller.core.memory import TrackRecord
 from tests.builders import NOW, STEP, forecast, series
 
@@ -95,7 +107,7 @@ def test_trust_moves_in_small_steps() -> None:
 def test_correction_brings_any_constant_forecast_to_its_coverage(upper: float) -> None:
     loads = _noise(3000, scale=5.0)
     records = _lived(loads, lambda _: upper)
-    held = [loads[t + 1] <= corrected(records[t - 1], upper) for t in range(1000, len(loads) - 1)]
+    held = [loads[t + 1] <= corrected(records[t - 1], forecast(upper), LEVEL)[0] for t in range(1000, len(loads) - 1)]
     assert np.mean(held) == pytest.approx(LEVEL, abs=0.03)
 
 
@@ -135,12 +147,57 @@ def test_what_waits_for_the_truth_by_lead(lead: timedelta, ahead: int, upper: fl
     assert (pending.time, pending.upper) == (NOW + ahead * STEP, upper)
 
 
-def test_pending_is_bounded_where_the_lead_spans_many_steps() -> None:
-    record = UNTRIED
-    for t in range(100):
+def test_a_correction_is_in_units_of_the_band_of_each_step() -> None:
+    # levels 0.5 and 0.9: half of the upper one is the band; a quarter of that is added
+    np.testing.assert_allclose(corrected(TrackRecord(correction=0.25), forecast(8, 16), LEVEL), [9, 18])
+
+
+@given(correction=st.floats(-1.0, 1.0), lower=st.floats(0, 1e9), spread=st.floats(0, 1e9), top=st.floats(0, 1e9))
+def test_no_correction_goes_below_zero_or_more_than_doubles_the_level(
+    correction: float, lower: float, spread: float, top: float
+) -> None:
+    rows = np.array([[lower, lower + spread, lower + spread + top]])
+    wide = Forecast(origin=NOW, step=STEP, levels=(0.5, LEVEL, 0.99), quantiles=rows)
+    assert 0.0 <= corrected(TrackRecord(correction=correction), wide, LEVEL)[0] <= 2 * (lower + spread)
+
+
+@pytest.mark.parametrize(("load", "came"), [(0.0, 0.0), (50.0, 80.0)])
+def test_a_forecast_without_a_band_is_scored_but_teaches_no_correction(load: float, came: float) -> None:
+    flat = Forecast(origin=NOW, step=STEP, levels=(0.5, 0.9), quantiles=np.array([[load, load]]))
+    before = TrackRecord(correction=0.25)
+    waiting = updated(before, series([1.0]), flat, LEVEL, STEP)
+    after = updated(waiting, series([1.0, came], end=NOW + STEP), flat, LEVEL, STEP)
+    assert corrected(before, flat, LEVEL)[0] == load
+    assert (after.settled, after.correction) == (1.0, 0.25)
+
+
+# each miss of the quantile 0.9 raises it by 0.9 of a step; the later the truth comes, the smaller the step
+@pytest.mark.parametrize("ahead", [1, 4, 16])
+def test_a_miss_far_ahead_moves_the_correction_less(ahead: int) -> None:
+    expected = forecast(*[5.0] * 16)
+    waiting = updated(UNTRIED, series([1.0]), expected, LEVEL, ahead * STEP)
+    after = updated(waiting, series([99.0] * ahead, end=NOW + ahead * STEP), expected, LEVEL, ahead * STEP)
+    assert after.correction == pytest.approx(0.9 * CORRECTION_RATE / math.sqrt(ahead))
+
+
+@pytest.mark.parametrize(("ahead", "steps", "waiting"), [(1, 1, 1), (72, 1, 72), (73, 2, 37), (288, 4, 72)])
+def test_what_waits_is_thinned_evenly_where_the_lead_spans_many_steps(ahead: int, steps: int, waiting: int) -> None:
+    record, most = UNTRIED, 0
+    for t in range(2 * ahead):
         now = NOW + t * STEP
-        record = updated(record, series([1.0], end=now), forecast(*[5.0] * 72, origin=now), LEVEL, 72 * STEP)
-    assert len(record.pending) == MAX_PENDING
+        record = updated(record, series([1.0], end=now), forecast(*[5.0] * ahead, origin=now), LEVEL, ahead * STEP)
+        most = max(most, len(record.pending))
+    apart = {later.time - one.time for one, later in pairwise(record.pending)}
+    assert (spacing(ahead), most, apart - {steps * STEP}) == (steps, waiting, set())
+    assert rate(ahead) == pytest.approx(CORRECTION_RATE / math.sqrt(waiting))
+
+
+def test_a_lead_that_got_shorter_leaves_no_more_waiting_than_is_allowed() -> None:
+    record = UNTRIED
+    for t in range(300):
+        now, lead = NOW + t * STEP, (144 if t < 141 else 72) * STEP
+        record = updated(record, series([1.0], end=now), forecast(*[5.0] * 144, origin=now), LEVEL, lead)
+        assert len(record.pending) <= MAX_PENDING
 
 
 def test_a_step_that_was_never_recorded_settles_nothing() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from datetime import timedelta
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -74,6 +75,15 @@ def test_the_peak_is_looked_for_until_the_lead_and_one_interval(lead: timedelta,
     assert demand.forecast == expected
 
 
+def test_the_peak_is_that_of_the_corrected_steps() -> None:
+    """A surer step may be lower after the correction, though it was higher before."""
+    rows = np.array([[99.0, 100.0], [0.0, 98.0]])
+    unlike = Forecast(origin=NOW, step=STEP, levels=(0.5, 0.9), quantiles=rows)
+    # 100 + 0.1 x (100 - 99) = 100.1 and 98 + 0.1 x (98 - 0) = 107.8
+    demand = assess(NOW, _sample(50.0), unlike, policy(), TrackRecord(correction=0.1))
+    assert demand.forecast == pytest.approx(107.8)
+
+
 def test_a_forecast_that_has_run_out_says_nothing() -> None:
     assert assess(NOW, _sample(5.0), forecast(99, origin=NOW - STEP), policy(), UNTRIED).forecast is None
 
@@ -87,7 +97,7 @@ def test_the_forecast_fades_with_its_loss_against_the_naive(loss: float, value: 
     assert assess(NOW, _sample(50.0), forecast(90), policy(), losing).value == pytest.approx(value, abs=0.1)
 
 
-@given(seen=LOADS, upper=LOADS, loss=LOADS, naive=LOADS, correction=st.floats(-0.5, 1.0))
+@given(seen=LOADS, upper=LOADS, loss=LOADS, naive=LOADS, correction=st.floats(-1.0, 1.0))
 def test_no_forecast_ever_takes_away_from_what_is_seen(
     seen: float, upper: float, loss: float, naive: float, correction: float
 ) -> None:

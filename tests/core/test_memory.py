@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -19,7 +20,9 @@ TIMES = st.integers(0, 4 * 10**9).map(lambda since: EPOCH + seconds(since))
 SIZES = st.integers(0, 2**31 - 1)
 LOADS = st.floats(0, 1e15)
 MAYBE_LOADS = st.none() | LOADS
-PENDING = st.builds(Pending, time=TIMES, upper=LOADS, persistence=MAYBE_LOADS, seasonal=MAYBE_LOADS)
+PENDING = st.builds(
+    Pending, time=TIMES, upper=LOADS, persistence=MAYBE_LOADS, seasonal=MAYBE_LOADS, has_band=st.booleans()
+)
 RECORDS = st.builds(
     TrackRecord,
     pending=st.lists(PENDING, max_size=3).map(tuple),
@@ -29,7 +32,7 @@ RECORDS = st.builds(
     loss=LOADS,
     loss_persistence=LOADS,
     loss_seasonal=LOADS,
-    correction=st.floats(-0.5, 1.0),
+    correction=st.floats(-1.0, 1.0),
 )
 RECOMMENDATIONS = st.builds(Recommendation, time=TIMES, replicas=SIZES)
 MEMORIES = st.builds(
@@ -53,7 +56,8 @@ def test_json_text_and_back_is_equal(memory: Memory) -> None:
 @pytest.mark.parametrize(
     ("key", "value"),
     [
-        ("version", 2),
+        ("version", 0),
+        ("version", 3),
         ("version", None),
         ("size", [NOW.isoformat()]),
         ("size", ["yesterday", 3]),
@@ -78,6 +82,26 @@ def test_malformed_field_is_refused(key: str, value: object) -> None:
 def test_absent_field_is_refused(key: str) -> None:
     with pytest.raises(MemoryFormatError):
         Memory.from_json({name: value for name, value in STORED.items() if name != key})
+
+
+def _as_version_1(memory: Memory) -> Any:
+    """As the version before wrote it: the correction was a share of the load, and what waited had no band."""
+    stored = memory.to_json()
+    track = stored["track"]
+    return stored | {"version": 1, "track": track | {"pending": [one[:4] for one in track["pending"]]}}
+
+
+@given(memory=MEMORIES)
+def test_of_version_1_all_but_the_correction_is_kept(memory: Memory) -> None:
+    waiting = tuple(replace(one, has_band=False) for one in memory.track.pending)
+    expected = replace(memory, track=replace(memory.track, pending=waiting, correction=0.0))
+    assert Memory.from_json(json.loads(json.dumps(_as_version_1(memory)))) == expected
+
+
+@pytest.mark.parametrize("track", [[], {}, None, {"pending": [[NOW.isoformat(), 1.0]]}], ids=repr)
+def test_a_malformed_version_1_is_refused(track: object) -> None:
+    with pytest.raises(MemoryFormatError):
+        Memory.from_json(copy.deepcopy(STORED) | {"version": 1, "track": track})
 
 
 def test_a_size_that_differs_is_a_change_at_the_last_decision() -> None:

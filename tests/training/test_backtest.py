@@ -12,7 +12,7 @@ from controller.core.series import Series
 from tests.training.small import DAY, END, HOUR, WINDOW, model, series_of, trace
 from training.backtest import BacktestError, Report, ask, backtest, beside, hold_out, shown_steps, together
 from training.measures import middle
-from training.tracking import RULES, replayed
+from training.tracking import replayed
 from training.windows import Window, histories, origins
 
 _SINCE = trace().end - 3 * DAY
@@ -158,8 +158,8 @@ def test_what_was_said_at_the_shown_steps_is_kept(report: Report) -> None:
 
 
 def test_corrected_levels_are_scored_on_the_same_values(report: Report) -> None:
-    quantiles = replayed(RULES["controller"], report.answers.said[""], report.answers.came, [1, 6], report.model.levels)
+    quantiles = replayed(report.answers.said[""], report.answers.came, [1, 6], report.model.levels)
     known = np.isfinite(report.answers.came[:, 1])
     expected = (report.answers.came[known, 1][:, None] <= quantiles[known, 1]).mean(axis=0)
 
-    np.testing.assert_allclose(report.calibrated["controller"].coverage[1], expected)
+    np.testing.assert_allclose(report.calibrated.coverage[1], expected)

@@ -62,7 +62,7 @@ def test_a_cell_has_its_costs_and_its_open_loop(cells: dict[str, Cell]) -> None:
 
     assert all(found[name] > 0 for name in ("fit_seconds", "row_microseconds", "megabytes", "file_bytes"))
     assert found["open_loop_rmse"] > 0
-    assert set(found["levels_off"]) == {"forecast", "controller", "spread"}
+    assert set(found["levels_off"]) == {"forecast", "calibrated"}
 
 
 def test_a_cell_that_fails_says_why(cells: dict[str, Cell]) -> None:

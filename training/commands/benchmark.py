@@ -99,7 +99,7 @@ def _row(cell: Cell) -> list[str]:
         *("" if error is None else f"{error:.2f}" for error in errors),
         f"{cell.report.model.loss:.3f}",
         "" if cell.family in NAIVE else f"{cell.report.skill:+.1%}",
-        f"{off['forecast'] * 100:.1f} > {off['controller'] * 100:.1f}",
+        f"{off['forecast'] * 100:.1f} > {off['calibrated'] * 100:.1f}",
         f"{cell.outcome.fit_seconds:.1f}",
         f"{cell.outcome.row_microseconds:.0f}",
         f"{cell.outcome.megabytes:.0f}",
@@ -111,7 +111,7 @@ def _table(trace: str, cells: Sequence[Cell]) -> Table:
     table = Table(
         title=f"{trace}: RMSE by minutes ahead, and what it costs",
         caption="Skill: the share of the better naive forecast's pinball loss that is saved, all steps and levels. "
-        "Levels off: points by which a level is off, at most: as forecast > as the controller corrects it. "
+        "Levels off: points by which a level is off, at most: as forecast > after the controller's calibration. "
         "9 days: RMSE from a single origin, fed by its own medians.",
     )
     for heading in _headings():

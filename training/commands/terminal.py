@@ -54,13 +54,13 @@ def print_report(report: Report, dataset: Dataset, name: str) -> None:
 
 
 def _levels(report: Report) -> Table:
-    table = Table(title="Share of values at or below each level, %")
+    table = Table(title="Share of values at or below each level, %; calibration is the controller's own")
     for heading in ("ahead", "levels", *(f"{level * 100:g} %" for level in report.model.levels), "off by"):
         table.add_column(heading, justify="left" if heading == "levels" else "right")
     for place, step in enumerate(report.steps()):
         told = {
             "as forecast": report.model.coverage[step - 1],
-            "as the controller corrects it": report.calibrated["controller"].coverage[place],
+            "after calibration": report.calibrated.coverage[place],
         }
         for name, coverage in told.items():
             off = np.abs(coverage - np.array(report.model.levels)).max()

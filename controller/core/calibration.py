@@ -26,7 +26,7 @@ MIN_SETTLED = 6.0  # forecasts scored before a coverage is told: fewer say nothi
 PRIOR = 24.0  # forecasts as good as naive that are thought to have come first: two hours of five-minute steps
 FULL_TRUST, NO_TRUST = 1.0, 1.5  # loss relative to the better naive: up to the first the weight is 1, from the second 0
 WORST = 4.0  # no ratio counts for more, so that one loss beside a lucky naive is no verdict
-MAX_PENDING = 72  # six hours of five-minute steps: 6 kB of .status; a longer lead learns from fewer forecasts
+MAX_PENDING = 72  # six hours of five-minute steps, 7 kB of .status; a longer lead learns from fewer forecasts
 
 Numbers = float | NDArray[np.float64]
 
@@ -85,7 +85,7 @@ def _steps_ahead(forecast: Forecast, lead: timedelta) -> int:
 
 
 def _settled(record: TrackRecord, history: Series, forecast: Forecast, level: float, ahead: int) -> TrackRecord:
-    decay = 0.5 ** (forecast.step / (HALF_LIFE_SEASONS * forecast.season))
+    decay = 0.5 ** (spacing(ahead) * forecast.step / (HALF_LIFE_SEASONS * forecast.season))
     for pending in record.pending:
         actual = history.value_at(pending.time)
         if pending.time <= history.end and math.isfinite(actual):

@@ -192,6 +192,17 @@ def test_what_waits_is_thinned_evenly_where_the_lead_spans_many_steps(ahead: int
     assert rate(ahead) == pytest.approx(CORRECTION_RATE / math.sqrt(waiting))
 
 
+@pytest.mark.parametrize(("ahead", "steps"), [(1, 1), (145, 3)])
+def test_what_is_lately_does_not_depend_on_how_many_are_scored(ahead: int, steps: int) -> None:
+    """Of two truths that follow each other, the earlier has lost what a quarter of a season, 72 steps, halves."""
+    record = UNTRIED
+    for t in range(ahead + steps + 1):
+        now = NOW + t * STEP
+        expected = forecast(*[5.0] * ahead, origin=now)
+        record = updated(record, series([1.0] * DAY, end=now), expected, LEVEL, ahead * STEP)
+    assert record.settled == pytest.approx(1 + 0.5 ** (steps / 72))
+
+
 def test_a_lead_that_got_shorter_leaves_no_more_waiting_than_is_allowed() -> None:
     record = UNTRIED
     for t in range(300):

@@ -123,6 +123,14 @@ def test_the_forest_spares_habits_too() -> None:
     assert not _flagged(values, "forest").mask[_HABITS["weekly job"]].any()
 
 
+def test_a_short_series_has_a_forest_of_its_own_size(recwarn: pytest.WarningsRecorder) -> None:
+    values = trace().values[: 14 * 24].copy()
+    values[200:206] *= 5
+
+    assert _flagged(values, "forest", WINDOW).mask[200:206].any()
+    assert not recwarn.list
+
+
 def test_noise_is_not_flagged() -> None:
     assert flag(noise(), WINDOW, UTC, "zscore").mask.sum() <= 2  # of 1,176 hours
 

@@ -22,7 +22,8 @@ def isolation(deviations: Deviations) -> Floats:
     # A random cut between the extremes would otherwise only ever tell the farthest value from all others.
     features = np.sign(features) * np.log1p(np.abs(features))
     is_known = np.isfinite(deviations.single)
-    forest = IsolationForest(n_estimators=_TREES, max_samples=_SAMPLES, random_state=_SEED, n_jobs=1)
+    samples = min(_SAMPLES, int(is_known.sum()))
+    forest = IsolationForest(n_estimators=_TREES, max_samples=samples, random_state=_SEED, n_jobs=1)
     score = np.zeros(len(features))
     score[is_known] = _above(-forest.fit(features[is_known]).score_samples(features[is_known]))
     return np.where(deviations.far < 0, -score, score)

@@ -16,6 +16,7 @@ from training.datasets.seconds import Ints, Seconds
 
 _VERBS: dict[Aggregate, str] = {"sum": "summed", "mean": "averaged"}
 _KEPT_OUTAGES = 1000  # the longest; a trace with more has no outages but holes
+_LARGEST = 1e30  # models count in float32, which ends at 3e38, and add many values up
 AHEAD = timedelta(days=1)
 """Clocks differ; beyond that, a time in the future is wrong."""
 
@@ -66,10 +67,16 @@ class Gathering:
         return surplus
 
     def _refuse(self, times: Ints, values: Floats) -> None:
-        for wrong, words in ((values < 0, "holds a load below zero"), (times > self._latest, "lies in the future")):
+        is_ahead = times > self._latest
+        faults = (
+            (values < 0, "holds a load below zero"),
+            (values > _LARGEST, "holds a load that no model can"),
+            (is_ahead, "lies in the future"),
+        )
+        for wrong, words in faults:
             if wrong.any():
                 at = int(wrong.argmax())
-                what = f"{values[at]:g}" if values[at] < 0 else f"{_moment(times[at]):%Y-%m-%dT%H:%M:%SZ}"
+                what = f"{_moment(times[at]):%Y-%m-%dT%H:%M:%SZ}" if wrong is is_ahead else f"{values[at]:g}"
                 raise DataError(f"row {self._rows + at + 1} {words}, {what}; mend or remove it")
 
     def tally(self, measure: str) -> Tally:

@@ -56,10 +56,13 @@ def read_csv(request: Request, step: timedelta) -> Reading:
     if not heading:
         raise DataError(f"{path} is empty")
     title = heading[0].removeprefix(_BYTE_ORDER_MARK).decode("utf-8", "replace")
+    if not title.replace("\t", "").isprintable():
+        raise DataError(f"{path} does not begin with a line of text; save it as CSV in UTF-8")
     separator = max(_SEPARATORS, key=title.count)
     names = [name.strip().strip('"') for name in title.split(separator)]
     layout = _layout(names, request)
-    return _read(request, step, layout, _csv_parts(path, title.encode(), separator, layout))
+    places = {column: names.index(column) for column in layout.columns}
+    return _read(request, step, layout, _csv_parts(path, title.encode(), separator, places))
 
 
 def read_numbers(request: Request, step: timedelta) -> Reading:
@@ -116,19 +119,22 @@ def _column(names: list[str], wanted: str | None) -> str:
     return wanted if wanted is not None else known[0]
 
 
-def _csv_parts(path: Path, heading: bytes, separator: str, layout: _Layout) -> Iterator[pl.DataFrame]:
+def _csv_parts(path: Path, heading: bytes, separator: str, places: dict[str, int]) -> Iterator[pl.DataFrame]:
+    """`places`: which columns to read, by name; told by place, as the heading may have them in other words."""
     is_first = True
+    wanted = sorted(places, key=places.__getitem__)
     for block in blocks(path, _BLOCK):
         try:
-            yield pl.read_csv(
+            part = pl.read_csv(
                 block.removeprefix(_BYTE_ORDER_MARK).lstrip() if is_first else heading + b"\n" + block,
                 separator=separator,
-                columns=layout.columns,
+                columns=[places[name] for name in wanted],
                 infer_schema=False,
                 null_values=_NOTHING,
             )
         except pl.exceptions.PolarsError as error:
             raise DataError(f"{path} cannot be read as CSV: {_first_line(error)}") from error
+        yield part.rename(dict(zip(part.columns, wanted, strict=True)))
         is_first = False
 
 

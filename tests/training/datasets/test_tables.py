@@ -70,7 +70,14 @@ def test_times_are_written_in_many_ways(tmp_path: Path, form: Callable[[datetime
     assert found.start == _START
 
 
-@pytest.mark.parametrize(("heading", "separator"), [("\ufefftimestamp;load", ";"), ('"timestamp"\t"load"', "\t")])
+@pytest.mark.parametrize(
+    ("heading", "separator"),
+    [
+        ("\ufefftimestamp;load", ";"),
+        ('"timestamp"\t"load"', "\t"),
+        ("timestamp, load, a third column that no row has", ","),
+    ],
+)
 def test_other_separators_and_marks_are_understood(tmp_path: Path, heading: str, separator: str) -> None:
     path = tmp_path / "load.csv"
     path.write_text(
@@ -107,6 +114,7 @@ def test_oddities_are_reported(tmp_path: Path) -> None:
         (["2024-01-01T00:00:00.1Z,1", "2024-01-01T00:00:00.2Z,1"], "several values within a second"),
         (["2024-01-01T00:00:00+01:00,1", "2024-01-01T00:01:00,1"], "from row 2 on the timestamps differ"),
         (["2024-01-01T00:00:00Z,"] * 3, "no step holds a whole value"),
+        (["2024-01-01T00:00:00Z,1", "2024-01-01T00:00:01Z,1e300"], "row 2 holds a load that no model can, 1e\\+300"),
     ],
 )
 def test_bad_rows_are_named(tmp_path: Path, rows: list[str], message: str) -> None:
@@ -125,6 +133,15 @@ def test_one_sample_is_one_step_and_no_longer_one(tmp_path: Path) -> None:
     assert len(datasets.finished(reading.dataset(request.step), request).series) == 1
     with pytest.raises(DataError, match="the data is shorter than 1:00:00"):
         datasets.finished(reading.dataset(60 * _MINUTE), request)
+
+
+@pytest.mark.parametrize("text", ["timestamp,load\n".encode("utf-16"), b"\x1b[2J\x07timestamp,load\n"])
+def test_what_begins_with_no_text_is_not_shown(tmp_path: Path, text: bytes) -> None:
+    path = tmp_path / "load.csv"
+    path.write_bytes(text)
+
+    with pytest.raises(DataError, match=r"^\S*load.csv does not begin with a line of text; save it as CSV in UTF-8$"):
+        _load(path)
 
 
 def test_a_binary_file_is_no_text(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from controller.ports import ModelError
 from training import export, workers
 from training.backtest import Report
 from training.families.family import Fitted, Past
-from training.families.lightgbm import LightGBM
+from training.families.pooled import Pooled
 from training.job import Job
 from training.member import AUTO, MENDABLE, Member, signed
 from training.registry import Place
@@ -197,7 +197,7 @@ def _read_all(orders: Sequence[Order]) -> tuple[dict[str, Job], list[Outcome]]:
 def _fit_all(jobs: dict[str, Job], window: Window, name: str) -> tuple[Fitted, Model]:
     """Raises FitError, ExportError."""
     pasts = [Past(series=job.lessons, zone=job.dataset.zone) for job in jobs.values()]
-    fitted = LightGBM().fit_many(pasts, window)
+    fitted = Pooled().fit_many(pasts, window)
     model = export.draft(fitted, pasts[0].series, window, name=name, unit="load")
     trained = _trained([past.series for past in pasts])
     return fitted, replace(model, card=replace(model.card, trained=trained, version=trained.sha256[:12]))

@@ -24,7 +24,13 @@ _T = TypeVar("_T")
 _R = TypeVar("_R")
 
 _CONTEXT = multiprocessing.get_context("forkserver")
-_PRELOAD = ("__main__", "training.__main__", "training.families.lightgbm", "training.families.seasonal")
+_PRELOAD = (
+    "__main__",
+    "training.__main__",
+    "training.families.lightgbm",
+    "training.families.pooled",
+    "training.families.seasonal",
+)
 LONGEST = timedelta(minutes=30)
 _END_SECONDS = 5.0
 # One worker, one core: libraries that take all cores for themselves would take them from one another.

@@ -14,6 +14,7 @@ from training import export
 from training.families.ensemble import Ensemble
 from training.families.family import Family, Fitted
 from training.families.lightgbm import LightGBM
+from training.families.pooled import Pooled
 from training.families.sarima import Sarima
 from training.families.seasonal import PERSISTENCE, SEASONAL_NAIVE, SEASONAL_NAIVE_WEEK
 from training.families.smoothing import Smoothing
@@ -28,6 +29,7 @@ _MEMBERS: dict[str, Family] = {
     each.name: each
     for each in (
         LightGBM(),
+        Pooled(trees=10),
         PERSISTENCE,
         SEASONAL_NAIVE,
         SEASONAL_NAIVE_WEEK,

@@ -390,6 +390,7 @@ def test_the_card_of_a_model_of_all_says_so(one_for_all: tuple[Path, list[Outcom
     card = load_model(folder / "all.onnx").card
 
     assert [each.name for each in folder.iterdir()] == ["all.onnx"]
+    assert card.family == "pooled"
     assert card.trained is not None
     assert card.trained.samples == 3 * 24 * 24  # four of the 28 days are for the test
     assert card.scores["fleet"]["series"] == card.scores["fleet"]["better_than_naive"] == 3

@@ -29,6 +29,7 @@ from training.families import catalogue, network
 from training.families.ensemble import Ensemble
 from training.families.family import LEVELS, Family, FitError, Fitted
 from training.families.lstm import LSTM
+from training.families.pooled import Pooled
 from training.measures import pinball
 from training.windows import Window, futures, histories, origins
 
@@ -60,6 +61,8 @@ def _family(name: str) -> Family:
         return Ensemble(members=("seasonal-naive", "ets"), find=catalogue.family_of)
     if name == "lstm":
         return LSTM(networks=1, rounds=1)
+    if name == "pooled":
+        return Pooled(trees=10)
     try:
         return catalogue.family_of(name)
     except FitError as error:

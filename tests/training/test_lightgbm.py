@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC
-from functools import cache
 
 import numpy as np
 import pytest
@@ -11,27 +10,13 @@ from numpy.typing import NDArray
 
 from tests.training.small import DAY, FAMILIES, HOUR, WINDOW, drafted, fitted, model, series_of, trace
 from training.backtest import backtest
-from training.export import draft
-from training.families.family import LEVELS, FitError, Fitted, Past
+from training.families.family import LEVELS, FitError, Fitted
 from training.families.lightgbm import LightGBM, _band
-from training.families.rows import lessons
+from training.families.rows import rows_of
 from training.features import keys
-from training.generated import generate
-from training.windows import Window, histories, origins
+from training.windows import Window
 
 _MEDIAN = LEVELS.index(0.5)
-_IDLE = Past(series=series_of(np.zeros(1000)), zone=UTC)
-_SHORT = Past(series=series_of(np.arange(1.0, 201.0)), zone=UTC)
-
-
-def _past(seed: int) -> Past:
-    return Past(series=generate(seed, step=HOUR, season=DAY, seasons=28), zone=UTC)
-
-
-@cache
-def _of_many() -> Fitted:
-    """Fitted on three traces and on two that hold too little."""
-    return LightGBM().fit_many([_past(2), _IDLE, _past(3), _SHORT, _past(4)], WINDOW)
 
 
 def test_an_idle_workload_is_expected_to_stay_idle() -> None:
@@ -85,52 +70,19 @@ def test_steps_between_the_keys_follow_the_season() -> None:
     assert int(np.argmax(found)) == 10
 
 
-def test_a_model_of_many_series_forecasts_one_that_it_has_not_seen() -> None:
-    models = {name: model(name) for name in ("persistence", "seasonal-naive")}
-    report = backtest(drafted(_of_many(), _past(2).series), models, trace(), UTC, trace().end - 7 * DAY)
-
-    assert report.skill > 0.1
-
-
-def test_series_that_hold_too_little_are_skipped_and_counted() -> None:
-    assert (_of_many().skipped, fitted("lightgbm").skipped) == (2, 0)
-
-
-@pytest.mark.parametrize("pasts", [[], [_IDLE, _SHORT]])
-def test_nothing_but_unusable_series_is_refused(pasts: list[Past]) -> None:
-    with pytest.raises(FitError, match="give more history"):
-        LightGBM().fit_many(pasts, WINDOW)
-
-
 def test_a_busy_series_teaches_no_more_than_a_quiet_one() -> None:
-    quiet = _past(2)
-    busy = Past(series=series_of(quiet.series.values * 1024), zone=UTC)
-    rows = lessons([quiet, busy], WINDOW).rows
-    half = len(rows) // 2
+    quiet, busy = (rows_of(series_of(trace().values * factor), UTC, WINDOW) for factor in (1, 1024))
 
-    np.testing.assert_array_equal(rows.matrix[:half], rows.matrix[half:])
-    np.testing.assert_allclose(rows.came[:half], rows.came[half:])
+    np.testing.assert_array_equal(quiet.matrix, busy.matrix)
+    np.testing.assert_allclose(quiet.came, busy.came)
 
 
-def test_many_series_are_thinned_alike() -> None:
-    """Forty traces hold 25,920 rows, and 20,000 are learned from."""
-    found = lessons([_past(2)] * 40, WINDOW).rows
+def test_a_long_series_is_thinned() -> None:
+    """Ninety of these four weeks hold 60,456 origins after the first day; 20,000 are learned from."""
+    rows = rows_of(series_of(np.tile(trace().values, 90)), UTC, WINDOW)
 
-    assert len(found) == 40 * 500
-
-
-def test_rows_with_little_history_teach_how_to_do_with_little() -> None:
-    """A day and a quarter in an otherwise empty history: a model that has met the like misses it by less."""
-    window = Window.fitting(step=HOUR, season=DAY, horizon=HOUR)
-    history, origin = histories(trace(), window)[7 * 24 : -1].copy(), origins(trace(), UTC)[7 * 24 : -1]
-    history[:, :-30] = np.nan
-    fits = (LightGBM(short=short).fit_many([_past(2)], window) for short in (0.0, 0.5))
-    models = [draft(fit, trace(), window, name=fit.family, unit="load") for fit in fits]
-    full, short = (
-        np.abs(each.predict(history, origin)[:, 0, _MEDIAN] - trace().values[7 * 24 + 1 :]).mean() for each in models
-    )
-
-    assert short < full
+    assert len(rows.level) == 20_000
+    np.testing.assert_allclose(np.bincount(rows.block), 4000, rtol=0.05)
 
 
 @pytest.mark.parametrize(("median", "expected"), [(0.1, 0.0), (-0.1, 0.0), (-0.4, -0.4), (0.4, 0.4)])

@@ -9,7 +9,10 @@ import time
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
+
 from training import workers
+from training.families import boosting
 
 
 def _square(number: int) -> int:
@@ -47,3 +50,22 @@ def test_who_stops_waiting_leaves_no_process(tmp_path: Path) -> None:
     alive = [each.name for each in tmp_path.iterdir() if Path("/proc", each.name).exists()]
     assert len(list(tmp_path.iterdir())) >= 2
     assert alive == []
+
+
+def _threads(_task: int) -> int:
+    return boosting.threads()
+
+
+def test_a_worker_takes_one_core() -> None:
+    assert [answer for _, answer in workers.each(_threads, [0], workers=1)] == [1]
+
+
+@pytest.mark.parametrize(("allowed", "expected"), [(None, 2), ("1", 1), ("0", 1), ("64", 2), ("4,2", 2), ("", 2)])
+def test_trees_take_the_cores_that_they_may(
+    monkeypatch: pytest.MonkeyPatch, allowed: str | None, expected: int
+) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if allowed is not None:
+        monkeypatch.setenv("OMP_NUM_THREADS", allowed)
+
+    assert boosting.threads() == expected

@@ -22,6 +22,12 @@ def _lightgbm(progress: Progress) -> Family:
     return LightGBM(progress=progress)
 
 
+def _pooled(progress: Progress) -> Family:
+    from training.families.pooled import Pooled  # noqa: PLC0415
+
+    return Pooled(progress=progress)
+
+
 def _persistence(_progress: Progress) -> Family:
     from training.families.seasonal import PERSISTENCE  # noqa: PLC0415
 
@@ -85,6 +91,7 @@ FAMILIES: dict[str, Callable[[Progress], Family]] = {
     "ets": _ets,
     "sarima": _sarima,
     "prophet": _prophet,
+    "pooled": _pooled,
     "lightgbm": _lightgbm,
     "lstm": _lstm,
     ENSEMBLE: _ensemble,

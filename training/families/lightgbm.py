@@ -7,18 +7,17 @@ are that distance times the quantiles of past errors, each made by trees that ha
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import tzinfo
-from typing import Any
 
 import lightgbm
 import numpy as np
 
 from controller.core.series import Series
 from controller.forecaster import FloatArray, IntArray
-from training.families.family import LEVELS, Examples, FitError, Fitted, Past, Progress
-from training.families.rows import BLOCKS, Floats, Lessons, Rows, lessons
+from training.families.boosting import boost, fit_each, predict
+from training.families.family import LEVELS, Examples, FitError, Fitted, Progress
+from training.families.rows import BLOCKS, Floats, Rows, rows_of
 from training.features import Features, add_features, columns, keys
 from training.graph import Graph
 from training.trees import TreeEnsemble
@@ -32,63 +31,27 @@ _LARGEST_LEAF = 300  # the smallest number of rows in a leaf, where there is ple
 _LEAVES_WORTH = 40  # else this share of the rows
 _LOWEST_SPREAD = 0.2  # of the mean error: no situation is that much surer than the average one
 _LEAST_SKEW = 0.2  # of the spread
-_WORKERS = 2  # boosters at once, each on one thread: LightGBM's own threads spin while they wait for one another
-_COMMON = {
-    "learning_rate": 0.05,
-    "num_leaves": 15,
-    "max_bin": 63,
-    "feature_fraction": 0.5,
-    "bagging_fraction": 0.7,
-    "bagging_freq": 1,
-    "lambda_l2": 10.0,
-    "seed": 1,
-    "deterministic": True,
-    "force_row_wise": True,
-    "num_threads": 1,
-    "verbose": -1,
-}
+_SETTINGS = {"learning_rate": 0.05, "num_leaves": 15, "lambda_l2": 10.0}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LightGBM:
-    """`progress` is told how many of the key steps are fitted.
-
-    `short`: the share of rows that are shown but a day or two of history, for a model that has to do with as little.
-    """
+    """`progress` is told how many of the key steps are fitted."""
 
     name: str = "lightgbm"
     progress: Progress = lambda _done, _all: None
-    short: float = 0.0
 
     def fit(self, series: Series, window: Window, zone: tzinfo) -> Fitted:
         """Trees on all of `series`. Raises FitError."""
-        return self.fit_many([Past(series=series, zone=zone)], window)
-
-    def fit_many(self, pasts: Sequence[Past], window: Window) -> Fitted:
-        """One model of all series, each in units of its own level. Raises FitError when none of them holds enough."""
-        learned = lessons(pasts, window, short=self.short)
-        model = tuple(self._fit_keys(learned.rows, window))
+        rows = rows_of(series, zone, window)
+        model = fit_each(lambda place: _fit_key(rows, window, place), range(len(keys(window))), self.progress)
         graph = Graph(context=window.context)
         return Fitted(
             family=self.name,
             graph=graph,
             quantiles=_add_forecast(graph, window, add_features(graph, window), model),
-            examples=_examples(model, learned, window),
-            skipped=learned.skipped,
+            examples=_examples(model, rows, window),
         )
-
-    def _fit_keys(self, rows: Rows, window: Window) -> list[_Key]:
-        """Every key step; an interruption does not wait for those that have not begun."""
-        steps = keys(window)
-        fitted = []
-        workers = ThreadPoolExecutor(_WORKERS)
-        try:
-            for key in workers.map(lambda place: _fit_key(rows, window, place), range(len(steps))):
-                fitted.append(key)
-                self.progress(len(fitted), len(steps))
-        finally:
-            workers.shutdown(cancel_futures=True)
-        return fitted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -102,8 +65,8 @@ class _Key:
 
     def answer(self, matrix: FloatArray, near: FloatArray, change: FloatArray) -> tuple[Floats, Floats]:
         """Centre and spread, each [n], divided by the level."""
-        spread = np.maximum(_predict(self.spread, matrix), self.lowest)
-        return near + _predict(self.centre, matrix), spread * change
+        spread = np.maximum(predict(self.spread, matrix), self.lowest)
+        return near + predict(self.centre, matrix), spread * change
 
 
 def _fit_key(rows: Rows, window: Window, place: int) -> _Key:
@@ -114,7 +77,7 @@ def _fit_key(rows: Rows, window: Window, place: int) -> _Key:
     late = np.isfinite(errors)
     lowest = max(_LOWEST_SPREAD * float(np.abs(errors[late]).mean()), 1e-6)
     spread = _boost(matrix[late], np.abs(errors[late]), trees=_SPREAD_TREES, learning_rate=0.1, num_leaves=8)
-    shares = errors[late] / np.maximum(_predict(spread, matrix[late]), lowest)
+    shares = errors[late] / np.maximum(predict(spread, matrix[late]), lowest)
     return _Key(centre=_boost(matrix, target), spread=spread, lowest=lowest, band=_band(shares))
 
 
@@ -126,7 +89,7 @@ def _rehearse(matrix: FloatArray, target: Floats, block: IntArray) -> Floats:
         if len(target) - held.sum() < _FEWEST_OTHERS:
             raise FitError("nearly all that can be learned lies in one fifth of the series; give more history")
         if held.any():
-            errors[held] = target[held] - _predict(_boost(matrix[~held], target[~held]), matrix[held])
+            errors[held] = target[held] - predict(_boost(matrix[~held], target[~held]), matrix[held])
     if np.isfinite(errors).sum() < _FEWEST_OTHERS:
         raise FitError("the last three fifths of the series hold too little to measure errors on; choose another span")
     return errors
@@ -138,14 +101,9 @@ def _band(shares: Floats) -> Floats:
     return np.quantile(shares if abs(median) > _LEAST_SKEW else shares - median, LEVELS)
 
 
-def _predict(booster: lightgbm.Booster, matrix: FloatArray) -> Floats:
-    return np.asarray(booster.predict(matrix, num_threads=1), np.float64)
-
-
 def _boost(matrix: FloatArray, target: Floats, *, trees: int = _CENTRE_TREES, **changes: float) -> lightgbm.Booster:
     leaf = max(1, min(_LARGEST_LEAF, len(target) // _LEAVES_WORTH))
-    settings: dict[str, Any] = {**_COMMON, "min_data_in_leaf": leaf, **changes}
-    return lightgbm.train(settings, lightgbm.Dataset(matrix, target), num_boost_round=trees)
+    return boost(matrix, target, trees=trees, settings={**_SETTINGS, "min_data_in_leaf": leaf, **changes})
 
 
 def _between(window: Window) -> FloatArray:
@@ -155,9 +113,9 @@ def _between(window: Window) -> FloatArray:
     return np.array([np.interp(steps, places, row) for row in np.eye(len(places))], np.float32)
 
 
-def _examples(model: Sequence[_Key], learned: Lessons, window: Window) -> Examples:
+def _examples(model: Sequence[_Key], rows: Rows, window: Window) -> Examples:
     """The last rows as LightGBM itself answers them, put together in numpy."""
-    rows, last = learned.rows, slice(-len(learned.origin), None)
+    last = slice(-len(rows.origin), None)
     matrix, profile = rows.matrix[last], rows.profile[last]
     places = [columns(window).of_key(place) for place in range(len(model))]
     answers = [
@@ -170,8 +128,8 @@ def _examples(model: Sequence[_Key], learned: Lessons, window: Window) -> Exampl
     band = between.T @ np.stack([key.band for key in model])
     quantiles = (profile + offset @ between)[..., None] + (spread @ between)[..., None] * band
     return Examples(
-        history=learned.history,
-        origin=learned.origin,
+        history=rows.history,
+        origin=rows.origin,
         quantiles=np.maximum(quantiles * rows.level[last][:, None, None], 0).astype(np.float32),
     )
 

@@ -7,16 +7,15 @@ one small model serves them all. A row is one key step of one origin; each level
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import tzinfo
-from typing import Any
 
 import lightgbm
 import numpy as np
 
 from controller.core.series import Series
 from training.experts import FEWEST_SEASONS, Experts, add_experts, between
+from training.families.boosting import boost, fit_each, predict
 from training.families.family import LEVELS, Examples, FitError, Fitted, Past, Progress
 from training.families.pooling import EXAMPLES, Lessons, Said, lessons
 from training.features import keys
@@ -24,22 +23,12 @@ from training.graph import Graph
 from training.trees import TreeEnsemble
 from training.windows import Window
 
-_WORKERS = 2  # boosters at once, each on one thread: LightGBM's own threads spin while they wait for one another
 _SETTINGS = {
     "objective": "quantile",
     "num_leaves": 24,
     "min_data_in_leaf": 100,
     "learning_rate": 0.13,
-    "max_bin": 63,
-    "feature_fraction": 0.5,
-    "bagging_fraction": 0.7,
-    "bagging_freq": 1,
     "lambda_l2": 1.0,
-    "seed": 1,
-    "deterministic": True,
-    "force_row_wise": True,
-    "num_threads": 1,
-    "verbose": -1,
 }
 
 
@@ -60,7 +49,7 @@ class Pooled:
         if window.seasons < FEWEST_SEASONS:
             raise FitError(f"the pooled family needs a context of two seasons of {window.season}; give a longer step")
         learned = lessons(pasts, window)
-        boosters = self._boosters(learned)
+        boosters = fit_each(lambda level: _boost(learned, level, self.trees), LEVELS, self.progress)
         graph = Graph(context=window.context)
         return Fitted(
             family=self.name,
@@ -70,29 +59,16 @@ class Pooled:
             skipped=learned.skipped,
         )
 
-    def _boosters(self, learned: Lessons) -> list[lightgbm.Booster]:
-        """One for each level; an interruption does not wait for those that have not begun."""
-        fitted = []
-        workers = ThreadPoolExecutor(_WORKERS)
-        try:
-            for booster in workers.map(lambda level: _boost(learned, level, self.trees), LEVELS):
-                fitted.append(booster)
-                self.progress(len(fitted), len(LEVELS))
-        finally:
-            workers.shutdown(cancel_futures=True)
-        return fitted
-
 
 def _boost(learned: Lessons, level: float, trees: int) -> lightgbm.Booster:
-    settings: dict[str, Any] = {**_SETTINGS, "alpha": level}
-    return lightgbm.train(settings, lightgbm.Dataset(learned.matrix, learned.target), num_boost_round=trees)
+    return boost(learned.matrix, learned.target, trees=trees, settings={**_SETTINGS, "alpha": level})
 
 
 def _examples(boosters: Sequence[lightgbm.Booster], said: Said, window: Window) -> Examples:
     """The last origins as LightGBM itself answers them, put together in numpy."""
     matrix = said.matrix[-EXAMPLES:]
     rows = matrix.reshape(-1, matrix.shape[-1])
-    off = np.stack([np.asarray(booster.predict(rows, num_threads=1)) for booster in boosters], axis=-1)
+    off = np.stack([predict(booster, rows) for booster in boosters], axis=-1)
     at_steps = np.einsum("nkl,kh->nhl", off.reshape(*matrix.shape[:2], len(LEVELS)), between(window))
     base, scale, level, cap = (part[-EXAMPLES:, :, None] for part in (said.base, said.scale, said.level, said.cap))
     quantiles = np.clip(base + scale * at_steps, 0, cap)

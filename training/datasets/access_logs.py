@@ -24,8 +24,9 @@ from training.datasets.quality import Quality
 from training.datasets.reading import AHEAD, Reading, spans
 from training.datasets.request import DataError, Request
 from training.datasets.scanned import MEASURES, SAMPLES, Scanned
-from training.datasets.seconds import Ints, Seconds
+from training.datasets.seconds import Ints, Seconds, in_order
 from training.datasets.silences import MINUTE, Traffic, edges, outages
+from training.datasets.words import only
 
 Scan = Callable[[bytes], Scanned]
 
@@ -85,8 +86,8 @@ class _Log:
         past = scanned.times <= self._latest
         self._rows += scanned.rows
         self._note(scanned, ahead=int(scanned.values[0, ~past].sum()))
-        times, values = scanned.times[past], scanned.values[:, past]
-        self._seconds.add(np.unique(times))
+        times, values = only(scanned.times, past), only(scanned.values, past)
+        self._seconds.add(in_order(times))
         self._cells.add(times, values)
         self._minutes.add(times, values[:1])
         if self._rows > _JUDGED_AFTER:

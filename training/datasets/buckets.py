@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from controller.core.series import EPOCH, Series
 from training.datasets.request import Aggregate, DataError
-from training.datasets.seconds import Ints
+from training.datasets.seconds import Ints, each_once
 
 Floats = NDArray[np.float64]
 
@@ -37,7 +37,7 @@ class Cells:
         if not len(times):
             return
         places, sums = _merged(times // self._step, values)
-        for page in np.unique(places >> _BITS).tolist():
+        for page in each_once(places >> _BITS).tolist():
             low, high = np.searchsorted(places, [page << _BITS, (page + 1) << _BITS])
             held = self._pages.setdefault(page, np.zeros((self._rows, _PAGE)))
             held[:, places[low:high] & (_PAGE - 1)] += sums[:, low:high]
@@ -56,7 +56,7 @@ class Cells:
 
 def _merged(places: Ints, values: Floats) -> tuple[Ints, Floats]:
     """Each place once, ascending."""
-    if (np.diff(places) < 0).any():
+    if (places[1:] < places[:-1]).any():
         order = np.argsort(places, kind="stable")
         places, values = places[order], values[:, order]
     starts = np.flatnonzero(np.diff(places, prepend=places[0] - 1))

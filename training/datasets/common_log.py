@@ -3,7 +3,8 @@
 A line counts when it holds, in this order: something, `[time zone] "`, anything, `" status size`, and an end or a
 space. What stands between may be any bytes: quotes, brackets, another encoding. Must not mend what does not match.
 
-numpy and no table engine: polars took a third more CPU to split the same lines, and wants bytes to be UTF-8.
+Only line ends and quotes are searched for: all else stands at a known distance from a quote. numpy and no table
+engine: polars took more CPU to split the same lines, and wants bytes to be UTF-8.
 """
 
 from __future__ import annotations
@@ -14,15 +15,11 @@ from datetime import UTC, datetime
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 
 from training.datasets.buckets import Floats
 from training.datasets.scanned import CLASSES, SAMPLES, Scanned, shortened
 from training.datasets.seconds import Ints
-
-Bytes = NDArray[np.uint8]
-Bools = NDArray[np.bool_]
-Stamps = NDArray[np.void]  # of _PARTS
+from training.datasets.words import Bools, Bytes, Text, Words, above_nine, only, word
 
 LINE = re.compile(
     rb'(?>.+?(?=\[.{26}\] "))\[(\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4})\] '
@@ -31,62 +28,62 @@ LINE = re.compile(
 )
 """The same grammar for one line: slow, and obvious."""
 
-_NEW_LINE, _RETURN, _SPACE, _QUOTE, _MINUS, _OPEN, _CLOSE, _COLON, _ZERO = b'\n\r "-[]:0'
-_STAMP = "01/Jul/1995:00:00:01 -0400"
-_CLOSE_AT, _QUOTE_AT, _REQUEST_AT = 27, 29, 30  # counted from the bracket that opens
+_NEW_LINE, _RETURN, _SPACE, _QUOTE, _OPEN, _CLOSE, _ZERO = b'\n\r "[]0'
+_OPEN_BEFORE, _CLOSE_BEFORE = 29, 2  # the quote that opens the request
 _CODE_AT, _SIZE_AT = 2, 6  # counted from the quote that closes the request
-_RADIX = 10
-_LONGEST_NUMBER = 15  # digits that a float64 keeps
-_MARGIN = bytes(64)  # so that looking a little ahead never leaves the block
-_PARTS = np.dtype([("date", "S11"), ("time", "S9"), ("zone", "S6")])
-_MONTHS = {name: place for place, name in enumerate(b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), 1)}
-_DATE = re.compile(rb"(\d\d)/([A-Z][a-z]{2})/(\d{4})")
+_STAMP_WORDS = 4  # before the quote that opens the request, as in `- [01/Jul/1995:00:00:01 -0400] `
+_FROM_BRACKET = word(b"\0\0\0" + b"\xff" * 5)  # of the first of them
+_CLOCK = 2  # which of them
+_DATE_AT, _ZONE_AT = slice(4, 16), slice(24, 30)
+_DATE = re.compile(rb"(\d\d)/([A-Z][a-z]{2})/(\d{4}):")
 _ZONE = re.compile(rb" ([+-])([01]\d)([0-5]\d)")
-_CLOCK = len(":23:59:59")
-_COLONS = (0, 3, 6)  # in the time; two digits follow each
-_LEAP_SECOND = 60
+_MONTHS = {name: place for place, name in enumerate(b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), 1)}
+_MIDNIGHT, _COLONS = word(b"00:00:00"), word(b"\0\0\xff\0\0\xff\0\0")
+_CLOCK_PARTS = ((0, 23), (24, 59), (48, 60))  # the first bit, and the most: there are leap seconds
 _NO_DAY = -(1 << 40)
 
 
 def scan(block: bytes) -> Scanned:
     """Whole lines. Lines of one time that follow each other are one entry of the answer."""
-    text = np.frombuffer(block + b"\n" + _MARGIN, np.uint8)
-    size = len(block) + 1
-    starts, ends = _lines(text, size)
-    stamps, codes = _stamps(text, size), _codes(text, size)
-    stamp, has_stamp = _first_within(stamps, starts + 1, ends)
-    code, has_code = _first_within(codes.places, stamp + _REQUEST_AT, ends)
-    matched = np.flatnonzero(has_stamp & has_code)
-    clock, runs = _runs(text, stamp[matched])
-    times, offsets, known = _parsed(clock)
-    lengths = np.diff(runs, append=len(matched))
+    text = Text.of(block)
+    starts, ends = _lines(text)
+    quotes = text.places(_QUOTE)
+    stamps, codes = _stamps(text, quotes), _codes(text, quotes)
+    lines, stamp = _first_within(stamps - _OPEN_BEFORE, starts + 1, ends)
+    coded, code = _first_within(codes.places, stamps[stamp] + 1, ends[lines])
+    runs = _Runs.of(text.before(stamps[stamp[coded]], _STAMP_WORDS))
     good = np.zeros(len(starts), bool)
-    good[matched] = np.repeat(known, lengths)
-    values = _sums(codes, np.searchsorted(codes.places, code[matched]), runs)
+    good[lines[coded]] = np.repeat(runs.known, np.diff(runs.starts, append=len(coded)))
     bad = np.flatnonzero(~good)
+    samples = (text.octets[starts[at] : ends[at]].tobytes() for at in bad[:SAMPLES].tolist())
     return Scanned(
         rows=len(starts),
-        times=times[known],
-        values=values[:, known],
+        times=only(runs.times, runs.known),
+        values=only(_sums(codes, code, runs.starts), runs.known),
         malformed=len(bad),
-        samples=tuple(shortened(block[starts[at] : ends[at]]) for at in bad[:SAMPLES]),
-        offsets=tuple(dict.fromkeys(offsets[known].tolist())),
+        samples=tuple(map(shortened, samples)),
+        offsets=_distinct(only(runs.offsets, runs.known)),
     )
 
 
-def _lines(text: Bytes, size: int) -> tuple[Ints, Ints]:
+def _distinct(offsets: Ints) -> tuple[int, ...]:
+    """In the order of their first; mostly all are one."""
+    changed = np.flatnonzero(offsets[1:] != offsets[:-1]) + 1
+    return tuple(dict.fromkeys([*offsets[:1].tolist(), *offsets[changed].tolist()]))
+
+
+def _lines(text: Text) -> tuple[Ints, Ints]:
     """Where lines that are not blank begin and end."""
-    ends = np.flatnonzero(text[:size] == _NEW_LINE)
-    starts = np.concatenate([[0], ends[:-1] + 1])
-    filled = ends - starts > (text[ends - 1] == _RETURN)
-    return starts[filled], ends[filled]
+    ends = text.places(_NEW_LINE)
+    starts = np.concatenate([[text.begin], ends[:-1] + 1])
+    filled = ends - starts > (text.octets[ends - 1] == _RETURN)
+    return only(starts, filled), only(ends, filled)
 
 
-def _stamps(text: Bytes, size: int) -> Ints:
-    """Where a bracket opens that closes after as many bytes as a time has, before a quote."""
-    places = np.flatnonzero((text[:size] == _OPEN) & (text[_CLOSE_AT : size + _CLOSE_AT] == _CLOSE))
-    shaped: Ints = places[(text[places + _CLOSE_AT + 1] == _SPACE) & (text[places + _QUOTE_AT] == _QUOTE)]
-    return shaped
+def _stamps(text: Text, quotes: Ints) -> Ints:
+    """Those before which a bracket closes that opened as many bytes earlier as a time has."""
+    spaced = only(quotes, text.octets[quotes - 1] == _SPACE)
+    return only(spaced, (text.octets[spaced - _CLOSE_BEFORE] == _CLOSE) & (text.octets[spaced - _OPEN_BEFORE] == _OPEN))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -95,78 +92,69 @@ class _Codes:
 
     places: Ints
     statuses: Bytes
-    sizes: Floats
+    sizes: Ints
 
 
-def _codes(text: Bytes, size: int) -> _Codes:
-    places = np.flatnonzero((text[:size] == _QUOTE) & (text[1 : size + 1] == _SPACE))
-    statuses = text[places + _CODE_AT] - _ZERO
-    is_code = (statuses - 1 < CLASSES[-1]) & (text[places + _SIZE_AT - 1] == _SPACE)
+def _codes(text: Text, quotes: Ints) -> _Codes:
+    places = only(quotes, (text.octets[quotes + 1] == _SPACE) & (text.octets[quotes + _SIZE_AT - 1] == _SPACE))
+    statuses = text.octets[places + _CODE_AT] - _ZERO
+    sizes, ends = text.numbers(places + _SIZE_AT)
+    after = text.octets[ends]
+    is_code = (statuses - 1 < CLASSES[-1]) & (ends > places + _SIZE_AT)
+    is_code &= (after == _SPACE) | (after == _NEW_LINE) | (after == _RETURN)
     for ahead in (1, 2):
-        is_code &= text[places + _CODE_AT + ahead] - _ZERO < _RADIX
-    places, statuses = places[is_code], statuses[is_code]
-    sizes, is_number = _numbers(text, places + _SIZE_AT)
-    return _Codes(places=places[is_number], statuses=statuses[is_number], sizes=sizes[is_number])
+        is_code &= text.octets[places + _CODE_AT + ahead] - _ZERO < 10  # noqa: PLR2004  # the digits
+    return _Codes(places=only(places, is_code), statuses=only(statuses, is_code), sizes=only(sizes, is_code))
 
 
-def _numbers(text: Bytes, places: Ints) -> tuple[Floats, Bools]:
-    """The number that begins at each place, 0 for `-`; whether there is one that ends with its word."""
-    values = np.zeros(len(places))
-    ends = places + (text[places] == _MINUS)
-    active = np.flatnonzero(ends == places)
-    for _ in range(_LONGEST_NUMBER):
-        digits = text[ends[active]] - _ZERO
-        is_digit = digits < _RADIX
-        active, digits = active[is_digit], digits[is_digit]
-        values[active] = values[active] * _RADIX + digits
-        ends[active] += 1
-        if not len(active):
-            break
-    after = text[ends]
-    return values, (ends > places) & ((after == _SPACE) | (after == _NEW_LINE) | (after == _RETURN))
+def _first_within(places: Ints, starts: Ints, ends: Ints) -> tuple[Ints, Ints]:
+    """Which spans hold one of `places`, and which is the first that each of them holds; all are ascending."""
+    every = np.arange(len(starts))
+    if len(places) == len(starts) and bool(((starts <= places) & (places < ends)).all()):
+        return every, every  # where no line has a flaw, a search would only cost
+    found = np.searchsorted(places, starts)
+    holds = np.flatnonzero(found < np.searchsorted(places, ends))
+    return holds, found[holds]
 
 
-def _first_within(places: Ints, starts: Ints, ends: Ints) -> tuple[Ints, Bools]:
-    """The first of `places` (ascending) in each span, or anything where there is none."""
-    if not len(places):
-        return starts, np.zeros(len(starts), bool)
-    at = np.searchsorted(places, starts)
-    found = places[np.minimum(at, len(places) - 1)]
-    return found, (at < len(places)) & (found < ends)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Runs:
+    """Lines of one time that follow each other: where they start, seconds since 1970 UTC, offsets; is it a time?"""
+
+    starts: Ints
+    times: Ints
+    offsets: Ints
+    known: Bools
+
+    @classmethod
+    def of(cls, stamps: Words) -> _Runs:
+        """Of the words before the request of each line, [n, 4]."""
+        starts, days = _changes(stamps)
+        found = [_midnight(stamp[_DATE_AT], stamp[_ZONE_AT]) for day in days for stamp in [stamps[day].tobytes()]]
+        lengths = np.diff(np.searchsorted(starts, days), append=len(starts))
+        midnights, offsets = np.repeat(np.array(found, np.int64).reshape(-1, 2), lengths, axis=0).T
+        seconds, known = _of_day(stamps[starts, _CLOCK])
+        return cls(starts=starts, times=midnights + seconds, offsets=offsets, known=known & (midnights > _NO_DAY))
 
 
-def _runs(text: Bytes, stamps: Ints) -> tuple[Stamps, Ints]:
-    """Each time that differs from the line before, and the lines where they begin."""
-    width = _PARTS.itemsize
-    windows = np.ndarray((len(text) - width,), f"S{width}", text, strides=(1,))
-    clock = windows[stamps + 1]
-    runs = _changes(clock)
-    return clock[runs].view(_PARTS), runs
+def _changes(stamps: Words) -> tuple[Ints, Ints]:
+    """Where a time differs from the one before, and where its date or its zone does."""
+    differs = np.ones(stamps.shape, np.uint64)
+    np.bitwise_xor(stamps[1:], stamps[:-1], out=differs[1:])
+    new_day = ((differs[:, 0] & _FROM_BRACKET) | differs[:, 1] | differs[:, 3]) != 0
+    new_day[:1] = True
+    return np.flatnonzero(new_day | (differs[:, _CLOCK] != 0)), np.flatnonzero(new_day)
 
 
-def _changes(values: NDArray[np.bytes_]) -> Ints:
-    """Where a value differs from the one before."""
-    return np.flatnonzero(np.concatenate([[True], values[1:] != values[:-1]])[: len(values)])
-
-
-def _parsed(clock: Stamps) -> tuple[Ints, Ints, Bools]:
-    """Seconds since 1970 UTC and offsets of times such as `_STAMP`; whether it is one."""
-    days = np.union1d(_changes(clock["date"]), _changes(clock["zone"]))
-    found = [_midnight(clock["date"][day], clock["zone"][day]) for day in days.tolist()]
-    lengths = np.diff(days, append=len(clock))
-    midnights, offsets = np.repeat(np.array(found, np.int64).reshape(-1, 2), lengths, axis=0).T
-    seconds, known = _of_day(np.ascontiguousarray(clock["time"]).view(np.uint8).reshape(len(clock), _CLOCK))
-    return midnights + seconds, offsets, known & (midnights > _NO_DAY)
-
-
-def _of_day(clock: Bytes) -> tuple[Ints, Bools]:
-    """Seconds since midnight of times such as `:23:59:59`, [n, 9]; whether it is one."""
-    known = np.ones(len(clock), bool)
+def _of_day(clock: Words) -> tuple[Ints, Bools]:
+    """Seconds since midnight of times such as `23:59:59`; whether it is one."""
+    digits = clock ^ _MIDNIGHT
+    known = (above_nine(digits) | (digits & _COLONS)) == 0
+    pairs = digits * np.uint64(10) + (digits >> np.uint64(8))
     seconds = np.zeros(len(clock), np.int64)
-    for colon, limit in zip(_COLONS, (23, 59, _LEAP_SECOND), strict=True):
-        tens, ones = (clock[:, colon + ahead] - np.uint8(_ZERO) for ahead in (1, 2))
-        number = tens * np.uint8(_RADIX) + ones
-        known &= (clock[:, colon] == _COLON) & (tens < _RADIX) & (ones < _RADIX) & (number <= limit)
+    for bit, most in _CLOCK_PARTS:
+        number = ((pairs >> np.uint64(bit)) & np.uint64(0xFF)).astype(np.int64)
+        known &= number <= most
         seconds = seconds * 60 + number
     return seconds, known
 
@@ -187,9 +175,15 @@ def _midnight(date: bytes, zone: bytes) -> tuple[int, int]:
 
 
 def _sums(codes: _Codes, chosen: Ints, runs: Ints) -> Floats:
-    """Each of the measures by run, [measures, n]."""
-    if not len(runs):
-        return np.zeros((2 + len(CLASSES), 0))
-    statuses = codes.statuses[chosen]
-    rows = [np.ones(len(chosen)), codes.sizes[chosen], *(statuses == each for each in CLASSES)]
-    return np.add.reduceat(np.stack(rows), runs, axis=1)
+    """Each of the measures by run, [measures, n]: what has come until its end, less what came before.
+
+    Whole numbers, so that nothing is lost on the way.
+    """
+    sums = np.empty((2 + len(CLASSES), len(runs)))
+    if len(runs):
+        statuses, last = codes.statuses[chosen], np.append(runs[1:], len(chosen)) - 1
+        every = (codes.sizes[chosen], *(statuses == each for each in CLASSES))
+        sums[0] = np.diff(last, prepend=-1)
+        for row, values in enumerate(every, 1):
+            sums[row] = np.diff(np.cumsum(values, dtype=np.int64)[last], prepend=0)
+    return sums

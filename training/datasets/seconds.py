@@ -17,6 +17,16 @@ _BITS = 13
 _PAGE = 1 << _BITS  # seconds
 
 
+def each_once(ascending: Ints) -> Ints:
+    """Without those that equal the one before."""
+    return ascending[np.flatnonzero(np.diff(ascending, prepend=ascending[:1] - 1))]
+
+
+def in_order(times: Ints) -> Ints:
+    """Each once, ascending. A log's times mostly are, and then nothing is sorted."""
+    return times if (times[1:] > times[:-1]).all() else each_once(np.sort(times))
+
+
 class Seconds:
     """Whole seconds since 1970 UTC."""
 
@@ -26,7 +36,7 @@ class Seconds:
     def add(self, times: Ints) -> NDArray[np.bool_]:
         """Which of `times` (ascending, each once) are new."""
         new = np.empty(len(times), bool)
-        for page in np.unique(times >> _BITS).tolist():
+        for page in each_once(times >> _BITS).tolist():
             low, high = np.searchsorted(times, [page << _BITS, (page + 1) << _BITS])
             places = times[low:high] & (_PAGE - 1)
             held = self._pages.setdefault(page, np.zeros(_PAGE >> 3, np.uint8))

@@ -6,8 +6,6 @@ Must not judge by anything but the bytes that will be read in the cluster.
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +18,7 @@ from controller.ports import ModelError
 from training.backtest import Report
 from training.families.catalogue import libraries_of
 from training.families.family import LEVELS, Fitted
+from training.whole import replacing
 from training.windows import Window
 
 _OUTPUT = "quantiles"
@@ -63,26 +62,11 @@ def write(fitted: Fitted, card: Card, path: Path) -> Model:
     """Write the model file at `path`, whole or not at all; the model as read back. Raises ExportError."""
     data = encode(fitted, card)
     try:
-        return _replace(path, data)
+        with replacing(path) as beside:
+            beside.write_bytes(data)
+            return load_model(beside)
     except (OSError, ModelError) as error:
         raise ExportError(f"{path} cannot be written: {error}") from error
-
-
-def _replace(path: Path, data: bytes) -> Model:
-    """Through a file beside it, so that neither a reader nor an interruption ever meets half a model."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    beside = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.chmod(0o644)
-        model = load_model(beside)
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
-    return model
 
 
 def refuse_losers(report: Report, family: str) -> None:

@@ -11,15 +11,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from controller.forecaster import load_model
 from controller.ports import ModelError
+from training import whole
 
 _SUFFIX = ".onnx"
 _DIGITS = 12  # of a digest; they tell versions apart
@@ -47,7 +46,7 @@ class Place:
         """Copy the model in use to the earlier ones, of which the last `keep` stay; it is in use until replaced."""
         if self.path.exists():
             data = self.path.read_bytes()
-            _write(self._folder("previous") / f"{self.name}-{_digits(data)}{_SUFFIX}", data)
+            whole.write(self._folder("previous") / f"{self.name}-{_digits(data)}{_SUFFIX}", data)
         for old in self.earlier()[keep:]:
             old.unlink()
 
@@ -63,7 +62,7 @@ class Place:
             if is_sound(old):
                 data = old.read_bytes()
                 self.retire(keep)
-                _write(self.path, data)
+                whole.write(self.path, data)
                 old.unlink(missing_ok=True)
                 return old
         return None
@@ -71,7 +70,7 @@ class Place:
     def note(self, decision: dict[str, Any]) -> None:
         """Add to the model's log, which holds the last decisions, oldest first."""
         log = [*self.log(), decision][-_LOGGED:]
-        _write(self._folder("decisions") / f"{self.name}.json", (json.dumps(log, indent=1) + "\n").encode())
+        whole.write(self._folder("decisions") / f"{self.name}.json", (json.dumps(log, indent=1) + "\n").encode())
 
     def log(self) -> list[dict[str, Any]]:
         """The decisions, oldest first; none where there is no readable log."""
@@ -98,18 +97,3 @@ def is_sound(path: Path) -> bool:
 
 def _digits(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()[:_DIGITS]
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Through a file beside it, so that neither a reader nor an interruption ever meets half of it."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    beside = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.chmod(0o644)
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)

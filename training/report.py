@@ -5,8 +5,6 @@ Appears whole or not at all, needs no network, and escapes whatever a name may h
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -16,7 +14,7 @@ import jinja2
 import numpy as np
 from markupsafe import Markup
 
-from training import figures
+from training import figures, whole
 from training.export import ExportError
 from training.findings import HEADINGS, Day, Findings, cells
 from training.measures import Floats
@@ -51,15 +49,7 @@ def write_page(path: Path, findings: Findings) -> None:
     """The page at `path`, whole or not at all. Raises ExportError."""
     text = page(findings)
     try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        beside = Path(name)
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text)
-            beside.chmod(0o644)
-            beside.replace(path)
-        finally:
-            beside.unlink(missing_ok=True)
+        whole.write(path, text.encode())
     except OSError as error:
         raise ExportError(f"{path} cannot be written: {error.strerror}") from error
 

@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from controller.forecaster import Model
+from training import whole
 from training.backtest import Report
 from training.datasets import Dataset
 from training.export import ExportError
@@ -135,6 +136,6 @@ def write_text(path: Path | None, text: str) -> None:
     if path is None:
         return
     try:
-        path.write_text(text)
+        whole.write(path, text.encode())
     except OSError as error:
         raise ExportError(f"{path} cannot be written: {error.strerror}") from error

@@ -7,7 +7,6 @@ by bucket and time; the zone, the measure and the aggregate stand in the file's 
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, tzinfo
@@ -21,6 +20,7 @@ from controller.core.series import EPOCH
 from training.datasets.buckets import SECOND
 from training.datasets.reading import Reading
 from training.datasets.request import DataError, Dataset, Request
+from training.whole import replacing
 from training.written import aggregate, zone
 
 BUCKET = "bucket"
@@ -66,20 +66,14 @@ def common_step(buckets: Sequence[timedelta]) -> timedelta:
 def write(path: Path, bucketed: Bucketed) -> None:
     """Write the table at `path`, whole or not at all. Raises DataError."""
     check_writable(path)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
-    beside = Path(name)
     table = bucketed.table()
     try:
-        table.write_parquet(beside, metadata=bucketed.metadata())
-        if not pl.read_parquet(beside).equals(table):
-            raise DataError(f"{path} could not be read back as it was written; is the disk full?")
-        beside.chmod(0o644)
-        beside.replace(path)
-    except OSError as error:
-        raise DataError(f"{path} cannot be written: {error.strerror or error}") from error
-    finally:
-        beside.unlink(missing_ok=True)
+        with replacing(path) as beside:
+            table.write_parquet(beside, metadata=bucketed.metadata())
+            if not pl.read_parquet(beside).equals(table):
+                raise DataError(f"{path} could not be read back as it was written; is the disk full?")
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise DataError(f"{path} cannot be written: {error}") from error
 
 
 def check_writable(path: Path) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from controller.core.series import Series
 from controller.forecaster import Model
 from training import export
-from training.backtest import Answers, Report, ask, beside, hold_out
+from training.backtest import Answers, BacktestError, Report, ask, beside, hold_out
 from training.calendars.applying import applied
 from training.calendars.effects import learned, without_events
 from training.calendars.event import Calendar
@@ -86,7 +86,10 @@ class Job:
         calendar: Calendar | None = None,
     ) -> Job:
         """Cut at `since`, or else before the last whole seasons. Raises BacktestError."""
-        cut = since or hold_out(dataset.series, share=_TEST_SHARE, season=window.season)
+        series = dataset.series
+        cut = since or hold_out(series, share=_TEST_SHARE, season=window.season)
+        if not series.start < cut < series.end:
+            raise BacktestError(f"the test cannot begin at {cut}: the series goes from {series.start} to {series.end}")
         return cls(dataset=dataset, window=window, since=cut, how=how, calendar=calendar)
 
     def rehearsal(self) -> Job:
@@ -175,6 +178,8 @@ def check_folder(out: Path | None) -> None:
     """That something can be written at `out`, where anything shall be. Raises ExportError."""
     if out is None:
         return
+    if out.is_dir():
+        raise ExportError(f"{out} is a directory; name a file in it")
     if not out.parent.is_dir():
         raise ExportError(f"there is no directory {out.parent}")
     if not os.access(out.parent, os.W_OK):

@@ -39,7 +39,7 @@ class Window:
         if step < timedelta(seconds=1) or step % timedelta(seconds=1):
             raise WindowError(f"the step must be whole seconds, not {step}")
         if season % step or season <= step:
-            raise WindowError(f"the season ({season}) must be a multiple of the step ({step})")
+            raise WindowError(f"the season ({season}) must be a multiple of the step ({step}), twice it at least")
         if horizon < step or horizon % step:
             raise WindowError(f"the horizon ({horizon}) must be a multiple of the step ({step})")
         slots = season // step

@@ -49,7 +49,11 @@ def test_fit_and_backtest_agree(
         (["--data", "generated:1", "--out", "m.bin"], "must end in .onnx"),
         (["--data", "generated:1", "--out", "m.onnx", "--family", "oracle"], "no family 'oracle'"),
         (["--data", "generated:1", "--out", "m.onnx", "--step", "7m"], "must be a multiple of the step"),
+        (["--data", "generated:1", "--out", "m.onnx", "--step", "1d"], "the step (1 day, 0:00:00), twice it at least"),
         (["--data", "generated:1", "--out", "m.onnx", "--until", "2024-01-02"], "learning and testing need 3"),
+        (["--data", "generated:1", "--out", "m.onnx", "--test-from", "2030-01-01"], "the test cannot begin at 2030"),
+        (["--data", "generated:1", "--out", "m.onnx", "--json", "absent/x.json"], "no directory absent"),
+        (["--data", "generated:1", "--out", "m.onnx", "--report", ".."], ".. is a directory; name a file in it"),
     ],
 )
 def test_what_the_user_can_mend_is_one_line(
@@ -123,6 +127,20 @@ def test_a_page_that_cannot_be_written_costs_no_fit(
     assert _run(monkeypatch, "fit", *arguments) == 2
     assert "no directory" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+def test_a_page_that_fails_in_the_end_costs_no_model(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fill(_path: Path, _findings: object) -> None:
+        raise ExportError("the disk is full")
+
+    monkeypatch.setattr("training.report.write_page", fill)
+    page = ["--family", "seasonal-naive", "--report", str(tmp_path / "report.html")]
+
+    assert _run(monkeypatch, "fit", "--data", "generated:1", *_HOURLY, *page, "--out", str(tmp_path / "m.onnx")) == 2
+    assert "the disk is full" in capsys.readouterr().err
+    assert load_model(tmp_path / "m.onnx").card.scores
 
 
 def test_why_a_figure_can_be_goes_into_the_card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,7 +30,8 @@ def backtest(
     """Score a model file on the last part of the past, beside the naive forecasts."""
     judged = load_model(model)
     window = window_of(judged)
-    check_folder(report_out)
+    for path in (report_out, json_out):
+        check_folder(path)
     dataset = source.load(window)
     job = Job.of(dataset, window, test_from)
     loop = None if open_loop is None else job.let_go(judged, open_loop)

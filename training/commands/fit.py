@@ -49,7 +49,8 @@ def fit(
     """Learn from the past, test on its last part, and write a model file if it beats the naive forecasts."""
     window = Window.fitting(step=step, season=season, horizon=horizon)
     check_writable(out)
-    check_folder(report_out)
+    for path in (report_out, json_out):
+        check_folder(path)
     wanted = Wanted.of(family, members, budget)
     dataset = source.load(window)
     planned = None if calendar is None else read(calendar, _reach(dataset, calendar_until))
@@ -61,17 +62,18 @@ def fit(
     for remark in candidate.fitted.remarks:
         terminal.say(remark)
     terminal.say_excluded(job.excluded(), job.flags.about)
-    # Before it may be refused: they tell why.
-    terminal.write_findings(
-        candidate.report,
-        candidate.model,
-        dataset,
-        excluded=job.excluded(),
-        json_out=json_out,
-        report_out=report_out,
-    )
-    written = candidate.write(out, may_lose=allow_worse_than_naive, because=because)
-    terminal.say(f"wrote {out}, sha256 {written.digest}")
+    try:
+        written = candidate.write(out, may_lose=allow_worse_than_naive, because=because)
+        terminal.say(f"wrote {out}, sha256 {written.digest}")
+    finally:  # also where it is refused: they tell why
+        terminal.write_findings(
+            candidate.report,
+            candidate.model,
+            dataset,
+            excluded=job.excluded(),
+            json_out=json_out,
+            report_out=report_out,
+        )
 
 
 def _reach(dataset: Dataset, until: datetime | None) -> Reach:

@@ -19,7 +19,7 @@ from typer.core import TyperGroup
 from training.commands import terminal
 from training.commands.options import JsonOut
 from training.fleet import FleetError, Order, Outcome, fit_each, fit_global
-from training.job import check_writable
+from training.job import check_folder, check_writable
 from training.roster import Roster, Share, spread
 
 SOME_FAILED = 1
@@ -56,6 +56,7 @@ def fit_fleet(
     """Fit a model for each series of a fleet file, or one for all; the same as `fit --fleet`."""
     end_on_sigterm()
     check_writable(out / "any.onnx")
+    check_folder(json_out)
     now, part = wall_clock(), share_of(share)
     if one is not None and part.of > 1:
         raise FleetError("one model of all series cannot be shared out; leave out --global or --share")

@@ -24,7 +24,7 @@ from training.commands.fleet import (
     watched,
 )
 from training.commands.options import JsonOut
-from training.job import check_writable
+from training.job import check_folder, check_writable
 from training.registry import Place
 from training.retraining import Decision, Order, RetrainingError, Rules, retrain_each, roll_back
 from training.roster import spread
@@ -49,6 +49,7 @@ def retrain(
     """Train challengers; each takes its champion's place only if it did better on days that neither had seen."""
     end_on_sigterm()
     check_writable(models / "any.onnx")
+    check_folder(json_out)
     rules = Rules(days=days, fewest=fewest, margin=margin, chance=chance, keep=keep)
     if (fleet is None) == (rollback is None):
         raise RetrainingError("say either whose models compete, with --fleet, or whose goes back, with --rollback")

@@ -9,26 +9,22 @@ import sys
 
 import typer
 
-from controller.ports import ModelError
-from training.backtest import BacktestError
-from training.commands import terminal
-from training.commands.backtest import backtest
-from training.commands.benchmark import benchmark
-from training.commands.fit import fit
-from training.commands.fleet import Commands, fit_fleet
-from training.commands.ingest import ingest
-from training.commands.retrain import retrain
-from training.commands.shipped import shipped
-from training.datasets import DataError
-from training.export import ExportError
-from training.families.family import FitError
-from training.fleet import FleetError
-from training.retraining import RetrainingError
-from training.roster import RosterError
-from training.windows import WindowError
+from training.commands import console
+from training.commands.listing import Commands
 
 _USER_ERROR = 2
-_OF_A_FLEET = (RosterError, FleetError, RetrainingError)
+_MENDABLE = {
+    "controller.ports": "ModelError",
+    "training.backtest": "BacktestError",
+    "training.datasets": "DataError",
+    "training.export": "ExportError",
+    "training.families.family": "FitError",
+    "training.fleet": "FleetError",
+    "training.retraining": "RetrainingError",
+    "training.roster": "RosterError",
+    "training.windows": "WindowError",
+}
+"""What the user can mend, by the module that tells it; none is imported only for this."""
 
 app = typer.Typer(
     cls=Commands,
@@ -37,17 +33,25 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Make and judge forecasters: one ONNX file each.",
 )
-for command in (ingest, fit, fit_fleet, retrain, backtest, benchmark, shipped):
-    app.command()(command)
+
+
+@app.callback()
+def _of_all() -> None:
+    """Without one, typer takes an app that has no command yet for a mistake."""
 
 
 def main() -> None:
     """Run the command line; what the user can mend is one line on stderr and exit code 2."""
     try:
         app()
-    except (DataError, WindowError, FitError, BacktestError, ExportError, ModelError, *_OF_A_FLEET) as error:
-        terminal.complain(f"error: {error}")
+    except mendable() as error:
+        console.complain(f"error: {error}")
         sys.exit(_USER_ERROR)
+
+
+def mendable() -> tuple[type[Exception], ...]:
+    """Of the modules that were imported: an error of another one cannot have been raised."""
+    return tuple(getattr(sys.modules[module], error) for module, error in _MENDABLE.items() if module in sys.modules)
 
 
 if __name__ == "__main__":

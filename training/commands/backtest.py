@@ -32,7 +32,7 @@ def backtest(
     window = window_of(judged)
     for path in (report_out, json_out):
         check_folder(path)
-    dataset = source.load(window)
+    dataset = source.load(window.step, window.season)
     job = Job.of(dataset, window, test_from)
     loop = None if open_loop is None else job.let_go(judged, open_loop)
     with terminal.progress() as show:

@@ -52,7 +52,7 @@ def fit(
     for path in (report_out, json_out):
         check_folder(path)
     wanted = Wanted.of(family, members, budget)
-    dataset = source.load(window)
+    dataset = source.load(window.step, window.season)
     planned = None if calendar is None else read(calendar, _reach(dataset, calendar_until))
     job = Job.of(dataset, window, test_from, how=clean, calendar=planned)
     chosen = wanted.choose(job)

@@ -14,7 +14,6 @@ from typing import Annotated, Any
 
 import typer
 from rich.table import Table
-from typer.core import TyperGroup
 
 from training.commands import terminal
 from training.commands.options import JsonOut
@@ -31,15 +30,6 @@ ShareOption = Annotated[
     str | None,
     typer.Option("--share", metavar="I/N", help="Only part I (from 0) of N; in an Indexed Job the pod's own part."),
 ]
-
-
-class Commands(TyperGroup):
-    """`fit --fleet FILE` is `fit-fleet --fleet FILE`: many series take other options than one does."""
-
-    def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # noqa: ANN401  # click's own types, which typer wraps
-        """The command that `args` begin with."""
-        is_fleet = args[0] == "fit" and any(one == "--fleet" or one.startswith("--fleet=") for one in args)
-        return super().resolve_command(ctx, ["fit-fleet", *args[1:]] if is_fleet else args)
 
 
 def fit_fleet(

@@ -11,11 +11,10 @@ import typer
 from rich.table import Table
 
 from training import datasets
-from training.commands import terminal
+from training.commands import console
 from training.commands.options import Source, takes_source
 from training.datasets import bucketed, finished
 from training.datasets.bucketed import Bucketed, check_writable, common_step
-from training.windows import Window
 from training.written import duration
 
 _DAY = timedelta(days=1)
@@ -39,7 +38,7 @@ def ingest(
     check_writable(out)
     wanted = buckets(bucket)
     step = common_step(wanted)
-    request = source.request(Window(step=step, season=_DAY, context=1, horizon=1))
+    request = source.request(step, _DAY)
     reading = datasets.read(request, step)
     measures = {
         each: {name: finished(reading.dataset(each, name), request) for name in reading.tally.sums} for each in wanted
@@ -47,7 +46,7 @@ def ingest(
     found = Bucketed(reading=reading, measures=measures)
     bucketed.write(out, found)
     _show(found, request.data)
-    terminal.say(f"wrote {out}, {len(found.table())} rows")
+    console.say(f"wrote {out}, {len(found.table())} rows")
 
 
 def _show(found: Bucketed, data: str) -> None:
@@ -60,8 +59,8 @@ def _show(found: Bucketed, data: str) -> None:
         span = (time.astimezone(dataset.zone).isoformat() for time in (series.start, series.end))
         figures = (f"{measure(series.values):,.6g}" for measure in (np.nanmin, np.nanmean, np.nanmax))
         table.add_row(str(each), *span, str(len(series)), str(dataset.quality.gaps), *figures)
-    terminal.print_table(table)
+    console.print_table(table)
     verb = {"sum": "summed", "mean": "averaged"}[found.reading.aggregate]
-    terminal.say(f"{found.reading.measure}: {verb} in each step (--aggregate changes that)")
+    console.say(f"{found.reading.measure}: {verb} in each step (--aggregate changes that)")
     for words in found.reading.quality.words():
-        terminal.say(words)
+        console.say(words)

@@ -14,7 +14,6 @@ import typer
 
 from training import datasets, written
 from training.datasets import Aggregate, Dataset
-from training.windows import Window
 
 _T = TypeVar("_T")
 
@@ -73,14 +72,14 @@ class Source:
         float, typer.Option(min=0, max=1, metavar="SHARE", help="Share of a log's lines that may be malformed.")
     ] = 0.05
 
-    def request(self, window: Window) -> datasets.Request:
-        """What to read, in steps of the window."""
+    def request(self, step: timedelta, season: timedelta) -> datasets.Request:
+        """What to read."""
         now = datetime.now(UTC)  # noqa: TID251  # "the newest data" is the only question that needs the clock
-        return datasets.Request(step=window.step, season=window.season, now=now, **asdict(self))
+        return datasets.Request(step=step, season=season, now=now, **asdict(self))
 
-    def load(self, window: Window) -> Dataset:
+    def load(self, step: timedelta, season: timedelta) -> Dataset:
         """Read it. Raises DataError."""
-        return datasets.load(self.request(window))
+        return datasets.load(self.request(step, season))
 
 
 def takes_source(command: Callable[..., None]) -> Callable[..., None]:

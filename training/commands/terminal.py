@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,11 +15,25 @@ from rich.table import Table
 from controller.forecaster import Model
 from training import whole
 from training.backtest import Report
+from training.commands.console import complain, print_table, say
 from training.datasets import Dataset
 from training.export import ExportError
 from training.findings import HEADINGS, Excluded, cells, examine
 from training.job import Show, Tell
 from training.open_loop import OpenLoop
+
+__all__ = [
+    "complain",
+    "print_open_loop",
+    "print_report",
+    "print_table",
+    "progress",
+    "say",
+    "say_excluded",
+    "write_findings",
+    "write_json",
+    "write_text",
+]
 
 _NAMED = 8  # spans that were not learned from
 
@@ -108,21 +121,6 @@ def say_excluded(excluded: Sequence[Excluded], about: str) -> None:
         say(f"  {since:%Y-%m-%d %H:%M} to {until:%Y-%m-%d %H:%M %Z}: {why}")
     if len(excluded) > _NAMED:
         say(f"  and {len(excluded) - _NAMED} more")
-
-
-def print_table(table: Table, width: int = 120) -> None:
-    """As wide as the terminal; `width` columns in a file."""
-    Console(width=None if sys.stdout.isatty() else width).print(table)
-
-
-def say(text: str) -> None:
-    """One plain line on stdout."""
-    Console(soft_wrap=True).print(text, highlight=False, markup=False)
-
-
-def complain(text: str) -> None:
-    """One plain line on stderr."""
-    Console(stderr=True, soft_wrap=True).print(text, style="red", highlight=False, markup=False)
 
 
 def write_json(path: Path | None, found: object) -> None:

@@ -93,9 +93,13 @@ class Job:
         return cls(dataset=dataset, window=window, since=cut, how=how, calendar=calendar)
 
     def rehearsal(self) -> Job:
-        """The same with its past only, cut once more. Raises BacktestError."""
+        """The same with its past only, cut once more. Raises BacktestError, CalendarError.
+
+        What events do is what all of the past shows: the same for every family, and none may be left to the first part.
+        """
         dataset = replace(self.dataset, series=self.past)
-        return Job.of(dataset, self.window, how=self.how, calendar=self.calendar)
+        calendar = None if self.calendar is None else learned(self.calendar, self.past, self.window)
+        return Job.of(dataset, self.window, how=self.how, calendar=calendar)
 
     @property
     def past(self) -> Series:
@@ -163,8 +167,9 @@ class Job:
         return self._baselines
 
     def _baseline(self, family: Family) -> Model:
-        fitted = family.fit(self.past, self.window, self.dataset.zone)
-        return export.draft(fitted, self.past, self.window, name=family.name, unit="load")
+        window = self.window.whole  # not that of a model from elsewhere, which may see no season
+        fitted = family.fit(self.past, window, self.dataset.zone)
+        return export.draft(fitted, self.past, window, name=family.name, unit="load")
 
 
 def check_writable(out: Path) -> None:

@@ -49,6 +49,11 @@ class Window:
         return cls(step=step, season=season, context=seasons * slots, horizon=horizon // step)
 
     @property
+    def whole(self) -> Self:
+        """The same questions, from as many seasons as models of this project see. Raises WindowError."""
+        return self.fitting(step=self.step, season=self.season, horizon=self.horizon * self.step)
+
+    @property
     def slots(self) -> int:
         """Steps in a season."""
         return self.season // self.step

@@ -250,7 +250,8 @@ def compare(champion: Floats, challenger: Floats, rules: Rules) -> Comparison:
 
     The days are the unit, because the errors within one depend on one another. Were the models equally good, each day
     could as well have gone the other way: of all these exchanges, how many save as much as was saved? That is exact
-    for any number of days, where a bootstrap of seven takes noise for a gain in about one of twelve cases.
+    for any number of days, where a bootstrap of seven takes noise for a gain in about one of ten cases
+    (docs/decisions/0009-promotion.md).
     """
     saved = champion - challenger
     signs = 1 - 2 * ((np.arange(2 ** len(saved))[:, None] >> np.arange(len(saved))) & 1)

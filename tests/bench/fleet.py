@@ -12,7 +12,7 @@ import resource
 import statistics
 import tempfile
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from time import perf_counter
@@ -107,10 +107,6 @@ class Bench:
         for why, often in Counter(self.failures).most_common(5):
             console.print(f"{often} x {why}")
         console.print(f"the parent held {parent:.0f} MiB at most")
-
-
-def _below_one(ratios: Mapping[str, float]) -> int:
-    return sum(ratio < 1 for ratio in ratios.values())
 
 
 def main() -> None:

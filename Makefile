@@ -37,7 +37,7 @@ check: setup ## Lint, types, layers and the fast tests
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@$(BIN)/pytest -q -n 2 -m "not e2e"
+	@$(BIN)/pytest -q -n 2 --dist loadfile -m "not e2e"
 
 e2e: toolchain ## The tests on a real control plane and a real Prometheus
 	@$(BIN)/pytest -q -m e2e

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from controller.core.series import Series
-from tests.training.small import DAY, FAMILIES, HOUR, WINDOW, drafted, series_of, trace
+from tests.training.small import DAY, FAMILIES, HOUR, WINDOW, drafted, model, series_of, trace
 from training.backtest import backtest
 from training.families.catalogue import family_of
 from training.families.ensemble import Ensemble, best_weights
@@ -66,10 +66,7 @@ def _shares(fitted: Fitted) -> dict[str, float]:
 def test_it_is_the_average_of_what_its_members_say_alone(ensemble: Fitted) -> None:
     history, origin = histories(trace(), WINDOW)[-5:], origins(trace(), UTC)[-5:]
     shares = _shares(ensemble)
-    alone = [
-        share * drafted(FAMILIES[name].fit(trace(), WINDOW, UTC), trace()).predict(history, origin)
-        for name, share in shares.items()
-    ]
+    alone = [share * model(name).predict(history, origin) for name, share in shares.items()]
 
     assert sum(shares.values()) == pytest.approx(1, abs=0.011)
     # The shares are told in whole per cent.

@@ -28,10 +28,12 @@ _FIVE_MINUTES = Window.fitting(step=timedelta(minutes=5), season=DAY, horizon=ti
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _quickly_compiled() -> Iterator[None]:
-    """Compiling a network well would take longer than these few rounds of it."""
+def _quickly_learned() -> Iterator[None]:
+    """Small batches teach enough; compiling a network well would take longer than these few rounds of it."""
     jax.config.update("jax_disable_most_optimizations", True)  # type: ignore[no-untyped-call]  # jax
-    yield
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(network, "_ROWS", 64)
+        yield
     jax.config.update("jax_disable_most_optimizations", False)  # type: ignore[no-untyped-call]  # jax
 
 

@@ -22,6 +22,7 @@ Floats = NDArray[np.float64]
 SECOND = timedelta(seconds=1)
 _BITS = 10
 _PAGE = 1 << _BITS  # steps
+_MOST_STEPS = 1 << 25  # a year of seconds; one line whose clock stood at 1970 would ask for gigabytes
 
 
 class Cells:
@@ -43,10 +44,19 @@ class Cells:
             held[:, places[low:high] & (_PAGE - 1)] += sums[:, low:high]
 
     def dense(self) -> tuple[int, Floats]:
-        """When the first step begins, in seconds, and the sums from there on, [rows, n]; 0 where nothing came."""
+        """When the first step begins, in seconds, and the sums from there on, [rows, n]; 0 where nothing came.
+
+        Raises DataError where that would be more than a machine holds: a stray time is far from all others.
+        """
         if not self._pages:
             return 0, np.zeros((self._rows, 0))
         first, last = min(self._pages), max(self._pages)
+        if (last - first + 1) << _BITS > _MOST_STEPS:
+            begin = EPOCH + (first << _BITS) * self._step * SECOND
+            raise DataError(
+                f"the times go back to {begin:%Y-%m-%d}: {(last - first + 1) << _BITS} steps of {self._step * SECOND} "
+                "are too many; remove the times that are wrong, or take longer steps"
+            )
         sums = np.zeros((self._rows, (last - first + 1) << _BITS))
         for page, held in self._pages.items():
             place = (page - first) << _BITS

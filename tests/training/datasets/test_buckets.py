@@ -8,13 +8,13 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from training.datasets.buckets import Cells
 from training.datasets.reading import Gathering
 from training.datasets.request import DataError
-from training.datasets.seconds import Seconds
+from training.datasets.seconds import Seconds, in_order
 
 _NOW = datetime(2024, 2, 1, tzinfo=UTC)
 _MINUTE = 60
@@ -83,6 +83,14 @@ def test_a_set_of_seconds_is_a_set(times: list[int]) -> None:
     ] == list(pairwise(ordered))
 
 
+@given(st.lists(st.integers(-9, 9), max_size=20))
+@example([])
+@example([1, 2, 3])
+@example([1, 1, 3])
+def test_times_are_put_in_order_once(times: list[int]) -> None:
+    assert in_order(np.array(times, np.int64)).tolist() == sorted(set(times))
+
+
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.tuples(st.integers(-50_000, 50_000), st.integers(0, 9)), min_size=1, max_size=200))
 def test_cells_hold_sums_in_any_order(rows: list[tuple[int, int]]) -> None:
@@ -111,3 +119,12 @@ def test_outages_are_told_to_the_second() -> None:
 def test_impossible_rows_are_named(minute: int, value: int, message: str) -> None:
     with pytest.raises(DataError, match=message):
         _gathered([[(0, 1)], [(minute, value)]])
+
+
+def test_a_stray_time_is_told_and_does_not_fill_the_memory() -> None:
+    cells = Cells(1, rows=7)
+    for time in (0, 28_000_000 * _MINUTE):
+        cells.add(np.array([time], np.int64), np.ones((7, 1)))
+
+    with pytest.raises(DataError, match=r"the times go back to 1970-01-01: \d+ steps of 0:00:01 are too many; remove"):
+        cells.dense()

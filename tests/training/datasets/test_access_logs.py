@@ -69,6 +69,16 @@ def test_lines_become_counts_and_a_quiet_minute_is_zero(tmp_path: Path) -> None:
     assert (found.series.start, found.zone.utcoffset(None)) == (_START, timedelta(0))
 
 
+def test_the_order_of_the_lines_does_not_matter(tmp_path: Path) -> None:
+    """Lines are written when a request ends, and logs of several servers stand one after the other."""
+    times = _visits(6, _steady)
+    found = _load(_log(tmp_path, times))
+    shuffled = _load(_log(tmp_path, np.random.default_rng(1).permutation(times)))
+
+    np.testing.assert_array_equal(shuffled.series.values, found.series.values)
+    assert (shuffled.series.end, shuffled.quality) == (found.series.end, found.quality)
+
+
 @pytest.mark.parametrize(
     ("measure", "expected"),
     [("requests", [3, 1]), ("bytes", [17, 5]), ("2xx", [1, 1]), ("4xx", [2, 0]), ("5xx", [0, 0])],

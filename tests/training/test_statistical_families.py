@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from controller.forecaster import Model, Session
 from tests.training.small import DAY, END, HOUR, WINDOW, drafted, model, noise, series_of, trace
@@ -230,6 +231,21 @@ def test_progress_ends_when_all_candidates_are_tried() -> None:
     Smoothing(progress=lambda done, total: told.append((done, total))).fit(trace(), WINDOW, UTC)
 
     assert told == [(done, 5) for done in range(1, 6)]
+
+
+def _blas_threads() -> set[int]:
+    return {library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"}
+
+
+def test_arma_keeps_blas_to_one_thread_and_gives_back_what_it_took() -> None:
+    during: list[set[int]] = []
+    with threadpool_limits(2, "blas"):
+        before = _blas_threads()
+        Sarima(orders=((1, 0),), progress=lambda _done, _all: during.append(_blas_threads())).fit(trace(), WINDOW, UTC)
+        after = _blas_threads()
+
+    assert before == after == {2}
+    assert during == [{1}, {1}]
 
 
 class TestTheWeek:

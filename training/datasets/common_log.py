@@ -52,9 +52,7 @@ def scan(block: bytes) -> Scanned:
     lines, stamp = _first_within(stamps - _OPEN_BEFORE, starts + 1, ends)
     coded, code = _first_within(codes.places, stamps[stamp] + 1, ends[lines])
     runs = _Runs.of(text.before(stamps[stamp[coded]], _STAMP_WORDS))
-    good = np.zeros(len(starts), bool)
-    good[lines[coded]] = np.repeat(runs.known, np.diff(runs.starts, append=len(coded)))
-    bad = np.flatnonzero(~good)
+    bad = _missing(len(starts), lines[coded], runs)
     samples = (text.octets[starts[at] : ends[at]].tobytes() for at in bad[:SAMPLES].tolist())
     return Scanned(
         rows=len(starts),
@@ -174,16 +172,23 @@ def _midnight(date: bytes, zone: bytes) -> tuple[int, int]:
     return int(day.timestamp()) - offset, offset
 
 
-def _sums(codes: _Codes, chosen: Ints, runs: Ints) -> Floats:
-    """Each of the measures by run, [measures, n]: what has come until its end, less what came before.
+def _missing(rows: int, matched: Ints, runs: _Runs) -> Ints:
+    """Which of the rows are in no run, or in one of no time."""
+    if len(matched) == rows and runs.known.all():
+        return np.empty(0, np.int64)
+    good = np.zeros(rows, bool)
+    good[matched] = np.repeat(runs.known, np.diff(runs.starts, append=len(matched)))
+    return np.flatnonzero(~good)
 
-    Whole numbers, so that nothing is lost on the way.
-    """
-    sums = np.empty((2 + len(CLASSES), len(runs)))
-    if len(runs):
-        statuses, last = codes.statuses[chosen], np.append(runs[1:], len(chosen)) - 1
-        every = (codes.sizes[chosen], *(statuses == each for each in CLASSES))
-        sums[0] = np.diff(last, prepend=-1)
-        for row, values in enumerate(every, 1):
-            sums[row] = np.diff(np.cumsum(values, dtype=np.int64)[last], prepend=0)
+
+def _sums(codes: _Codes, chosen: Ints, starts: Ints) -> Floats:
+    """Each of the measures by run, [measures, n]. Bytes are whole numbers so long that nothing is lost on the way."""
+    count = len(starts)
+    sums = np.zeros((2 + len(CLASSES), count))
+    if count:
+        lengths = np.diff(starts, append=len(chosen))
+        until = np.cumsum(codes.sizes[chosen])[starts + lengths - 1]
+        kinds = np.repeat(np.arange(count), lengths) + codes.statuses[chosen].astype(np.int64) * count
+        found = np.bincount(kinds, minlength=(CLASSES[-1] + 1) * count).reshape(-1, count)
+        sums[0], sums[1], sums[2:] = lengths, np.diff(until, prepend=0), found[-len(CLASSES) :]
     return sums

@@ -17,7 +17,7 @@ import zstandard
 
 from training.datasets.request import DataError
 
-BLOCK = 512 << 10
+BLOCK = 1 << 20
 """Bytes read at a time: what lies in the cache of a core is scanned fastest."""
 _LONGEST_LINE = 16 << 20  # beyond it, it is no text, and memory would grow with the file
 _LINE_END = b"\n"

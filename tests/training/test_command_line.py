@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -149,3 +150,43 @@ def test_why_a_figure_can_be_goes_into_the_card(tmp_path: Path, monkeypatch: pyt
 
     assert _run(monkeypatch, "fit", "--data", "generated:1", *_HOURLY, *family, "--out", str(out)) == 0
     assert load_model(out).card.because == "the load is planned"
+
+
+@pytest.mark.parametrize("name", ["[red]x:x:", "a[/b]"])
+def test_names_are_shown_as_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    folder = tmp_path / name.rpartition("/")[0]
+    folder.mkdir(exist_ok=True)
+    out = ["--family", "seasonal-naive", "--out", str(tmp_path / f"{name}.onnx")]
+
+    assert _run(monkeypatch, "fit", "--data", "generated:1", *_HOURLY, *out) == 0
+    assert f"│ {Path(name).name} " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("width", "is_whole"), [("80", False), ("120", True)])
+def test_no_terminal_cuts_a_figure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], width: str, is_whole: bool
+) -> None:
+    monkeypatch.setenv("COLUMNS", width)
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    out = ["--family", "seasonal-naive", "--out", str(tmp_path / "m.onnx")]
+
+    assert _run(monkeypatch, "fit", "--data", "generated:1", *_HOURLY, *out) == 0
+    shown = re.sub(r"\x1b\[[\d;]*m", "", capsys.readouterr().out)  # a terminal's colours
+    assert "…" not in shown
+    assert max(len(line) for line in shown.splitlines() if line[:1] in "│┃┏└") <= int(width)
+    assert ("MASE ┃" in shown) == is_whole
+    assert ("a wider terminal also shows MAPE" in shown) != is_whole
+
+
+def test_what_is_odd_about_the_data_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = tmp_path / "load.csv"
+    rows = [f"2024-01-{day:02}T{hour:02}:00:00Z,{10 + hour}" for day in range(1, 9) for hour in range(24)]
+    data.write_text("\n".join(["timestamp,requests", *rows, rows[-1], rows[-2]]))
+    out = ["--family", "seasonal-naive", "--out", str(tmp_path / "m.onnx")]
+
+    assert _run(monkeypatch, "fit", "--data", str(data), *_HOURLY, *out) == 0
+    assert "data: 2 rows came at a time that an earlier row had taken, and were left out\n" in capsys.readouterr().out

@@ -3,21 +3,36 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
 from rich.console import Console
 from rich.table import Table
 
+_ENDLESS = 1000  # columns: as wide as a table would like to be
 
-def print_table(table: Table, width: int = 120) -> None:
-    """As wide as the terminal; `width` columns in a file."""
-    Console(width=None if sys.stdout.isatty() else width).print(table)
+
+def print_table(table: Table, width: int = 120, spare: Sequence[str] = ()) -> None:
+    """As wide as the terminal; `width` columns in a file.
+
+    Where that is too narrow it lacks some of the headings in `spare`, the first ones first, rather than cut figures.
+    """
+    console = Console(width=None if sys.stdout.isatty() else width, emoji=False)
+    missing = []
+    for heading in spare:
+        if console.measure(table, options=console.options.update(width=_ENDLESS)).maximum <= console.width:
+            break
+        table.columns = [column for column in table.columns if column.header != heading]
+        missing.append(heading)
+    console.print(table)
+    if missing:
+        say(f"a wider terminal also shows {', '.join(missing)}")
 
 
 def say(text: str) -> None:
     """One plain line on stdout."""
-    Console(soft_wrap=True).print(text, highlight=False, markup=False)
+    Console(soft_wrap=True, emoji=False).print(text, highlight=False, markup=False)
 
 
 def complain(text: str) -> None:
     """One plain line on stderr."""
-    Console(stderr=True, soft_wrap=True).print(text, style="red", highlight=False, markup=False)
+    Console(stderr=True, soft_wrap=True, emoji=False).print(text, style="red", highlight=False, markup=False)

@@ -13,6 +13,7 @@ from time import perf_counter
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from training.commands import terminal
@@ -103,7 +104,7 @@ def _show(outcomes: Sequence[Outcome], seconds: float) -> None:
     for heading in ("series", "", "family", "pinball", "naive", "skill", "s", "MiB", ""):
         table.add_column(heading, justify="left" if heading in {"series", "", "family"} else "right")
     for outcome in sorted(outcomes, key=_worst_first)[:_MOST_ROWS]:
-        table.add_row(outcome.name, outcome.verdict, outcome.family, *_figures(outcome), outcome.why)
+        table.add_row(outcome.name, outcome.verdict, outcome.family, *_figures(outcome), escape(outcome.why))
     terminal.print_table(table)
     terminal.say(_summary(outcomes, seconds))
 

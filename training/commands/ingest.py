@@ -8,6 +8,7 @@ from typing import Annotated
 
 import numpy as np
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from training import datasets
@@ -50,7 +51,7 @@ def ingest(
 
 
 def _show(found: Bucketed, data: str) -> None:
-    table = Table(title=f"{data}: {found.reading.source}")
+    table = Table(title=escape(f"{data}: {found.reading.source}"))
     for heading in ("bucket", "from", "until", "steps", "missing", "min", "mean", "max"):
         table.add_column(heading, justify="right")
     for each in found.measures:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from training.commands import terminal
@@ -79,7 +80,7 @@ def _show(decisions: Sequence[Decision]) -> None:
     for decision in sorted(decisions, key=lambda each: (each.verdict == "kept", each.name))[:_MOST_ROWS]:
         losses = ("" if loss is None else f"{loss:.4g}" for loss in (decision.champion, decision.challenger))
         days = "" if decision.days is None else str(decision.days)
-        table.add_row(decision.name, decision.verdict, decision.family, days, *losses, decision.why)
+        table.add_row(decision.name, decision.verdict, decision.family, days, *losses, escape(decision.why))
     terminal.print_table(table)
     counts = Counter(decision.verdict for decision in decisions)
     parts = ", ".join(f"{counts[verdict]} {verdict}" for verdict in ("promoted", "kept", "failed"))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -36,6 +37,9 @@ __all__ = [
 ]
 
 _NAMED = 8  # spans that were not learned from
+# What a narrow terminal can do without, the most dispensable first.
+_SPARE_SCORES = ("MAPE", "R2", "MASE", "<= 90 %", "WAPE", "MAE", "<= 99 %")
+_SPARE_LEVELS = ("10 %", "25 %", "75 %", "5 %", "95 %")
 
 
 @contextmanager
@@ -52,29 +56,31 @@ def progress() -> Iterator[Show]:
 
 
 def print_report(report: Report, dataset: Dataset, name: str) -> None:
-    """The scores of a model beside its baselines, one block a horizon, and how well its levels hold."""
+    """The scores of a model beside its baselines, how well its levels hold, and what is odd about the data."""
     since, until = (time.astimezone(dataset.zone) for time in (report.since, report.until))
-    table = Table(title=f"{name}, tested from {since} to {until}", caption=dataset.about)
+    table = Table(title=escape(f"{name}, tested from {since} to {until}"), caption=escape(dataset.about))
     for heading in ("ahead", "forecast", *HEADINGS):
         table.add_column(heading, justify="left" if heading == "forecast" else "right")
     for step in report.steps():
         for label, score in {name: report.model, **report.baselines}.items():
             skill = f"{report.skill_at(step):+.1%}" if score is report.model else ""
-            table.add_row(str(step * report.window.step), label, *cells(score, step, skill))
+            table.add_row(str(step * report.window.step), escape(label), *cells(score, step, skill))
         table.add_section()
-    print_table(table)
-    print_table(_levels(report))
+    print_table(table, spare=_SPARE_SCORES)
+    print_table(_levels(report), spare=_SPARE_LEVELS)
     say(f"skill against {report.best_baseline}, all steps and levels: {report.skill:+.1%}")
+    for words in dataset.quality.words():
+        say(f"data: {words}")
 
 
 def _levels(report: Report) -> Table:
-    table = Table(title="Share of values at or below each level, %; calibration is the controller's own")
+    table = Table(title="Share of values at or below each level, %; calibrated as the controller does")
     for heading in ("ahead", "levels", *(f"{level * 100:g} %" for level in report.model.levels), "off by"):
         table.add_column(heading, justify="left" if heading == "levels" else "right")
     for place, step in enumerate(report.steps()):
         told = {
-            "as forecast": report.model.coverage[step - 1],
-            "after calibration": report.calibrated.coverage[place],
+            "forecast": report.model.coverage[step - 1],
+            "calibrated": report.calibrated.coverage[place],
         }
         for name, coverage in told.items():
             off = np.abs(coverage - np.array(report.model.levels)).max()
@@ -88,7 +94,7 @@ def print_open_loop(loop: OpenLoop) -> None:
     """What is left of a forecast that is never told what came."""
     table = Table("forecast", "RMSE", "MAE", "WAPE", "R2", title=f"{loop.length} in one go from {loop.since}")
     for name, at in loop.to_dict()["scores"].items():
-        table.add_row(name, f"{at['rmse']:.4g}", f"{at['mae']:.4g}", f"{at['wape']:.1%}", f"{at['r2']:.3f}")
+        table.add_row(escape(name), f"{at['rmse']:.4g}", f"{at['mae']:.4g}", f"{at['wape']:.1%}", f"{at['r2']:.3f}")
     print_table(table)
 
 

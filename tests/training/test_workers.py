@@ -35,15 +35,19 @@ def test_a_process_that_dies_costs_its_own_task_only() -> None:
     assert "took too long" in str(found[5])
 
 
-def _pid(folder: Path) -> int:
-    """Leaves word of its process, and goes on for long."""
+def _pid(place: tuple[Path, bool]) -> int:
+    """Leaves word of its process, and goes on for long, or until another has begun as well."""
+    folder, is_brief = place
     (folder / str(os.getpid())).touch()
-    time.sleep(60)
+    for _ in range(1200):
+        if is_brief and len(list(folder.iterdir())) > 1:
+            break
+        time.sleep(0.05)
     return 0
 
 
 def test_who_stops_waiting_leaves_no_process(tmp_path: Path) -> None:
-    tasks = workers.each(_pid, [tmp_path] * 3, workers=2, longest=timedelta(seconds=1))
+    tasks = workers.each(_pid, [(tmp_path, True), (tmp_path, False), (tmp_path, False)], workers=2)
     next(tasks)
     tasks.close()  # type: ignore[attr-defined]  # it is a generator
 

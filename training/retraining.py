@@ -133,13 +133,24 @@ def _decide(order: Order) -> Decision:
     if isinstance(champion, str):
         return _crown(order, dataset, champion)
     season, series = order.member.season, dataset.series
-    if champion.card.trained is None:
+    until = _trained_until(champion)
+    if until is None:
         return _kept(order, "the champion's card does not say what it was trained on, so no day is known to be unseen")
-    unseen = (series.end - datetime.fromisoformat(champion.card.trained.end)) // season
+    unseen = (series.end - until) // season
     days = min(order.rules.days, unseen)
     if days < order.rules.fewest:
         return _kept(order, f"{max(0, unseen)} days since the champion was trained; it takes {order.rules.fewest}")
     return _compete(order, order.member.job(dataset, series.end - days * season), champion)
+
+
+def _trained_until(model: Model) -> datetime | None:
+    """None where the card does not say so, or in other words than a time with its zone: anyone may have written it."""
+    trained = model.card.trained
+    try:
+        time = None if trained is None else datetime.fromisoformat(trained.end)
+    except ValueError:
+        return None
+    return None if time is None or time.tzinfo is None else time
 
 
 def _kept(order: Order, why: str) -> Decision:

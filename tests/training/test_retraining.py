@@ -156,9 +156,12 @@ def test_a_champion_of_another_window_is_replaced(tmp_path: Path) -> None:
     assert load_model(tmp_path / "web.onnx").card.horizon == 6
 
 
-def test_a_champion_that_does_not_say_what_it_saw_is_kept(tmp_path: Path) -> None:
-    model = small.model("persistence")
-    export.write(small.fitted("persistence"), replace(model.card, trained=None), tmp_path / "web.onnx")
+@pytest.mark.parametrize("end", [None, "yesterday", "2024-01-20T00:00:00"])
+def test_a_champion_that_does_not_say_what_it_saw_is_kept(tmp_path: Path, end: str | None) -> None:
+    card = small.model("persistence").card
+    assert card.trained is not None
+    trained = None if end is None else replace(card.trained, end=end)
+    export.write(small.fitted("persistence"), replace(card, trained=trained), tmp_path / "web.onnx")
 
     decision = retraining.retrain(order(tmp_path))
 

@@ -114,6 +114,7 @@ def read_model(data: bytes, *, threads: int = 1) -> Model:
     _check_interface(session, card)
     model = Model(card=card, digest=hashlib.sha256(data).hexdigest(), session=session)
     _check_test_vector(model)
+    _check_silence(model)
     return model
 
 
@@ -183,6 +184,14 @@ def _check_test_vector(model: Model) -> None:
     if not np.allclose(found[0], expected, rtol=_TOLERANCE, atol=_TOLERANCE * 1e-3 * float(np.abs(expected).max())):
         worst = float(np.abs(found[0] - expected).max())
         raise ModelError("test-vector", f"the model answers its own example differently, by up to {worst:.6g}")
+
+
+def _check_silence(model: Model) -> None:
+    """Of a history in which nothing was recorded nothing can be told: missing is not zero."""
+    empty = np.full((1, model.card.context), np.nan, np.float32)
+    found = model.predict(empty, np.array([model.card.test_vector.origin], np.int64))
+    if not np.isnan(found).all():
+        raise ModelError("empty-history", "the model gives numbers for a history of nothing but NaN; it must give NaN")
 
 
 def _vector_history(vector: TestVector) -> FloatArray:

@@ -5,6 +5,7 @@ Every error is one line and exit code 2; an interrupted run leaves nothing behin
 
 from __future__ import annotations
 
+import signal
 import sys
 
 import typer
@@ -42,11 +43,15 @@ def _of_all() -> None:
 
 def main() -> None:
     """Run the command line; what the user can mend is one line on stderr and exit code 2."""
+    # As Ctrl-C: no process is left, and no half-written file. As a pod's first process Python would ignore it.
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         app()
     except mendable() as error:
         console.complain(f"error: {error}")
         sys.exit(_USER_ERROR)
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def mendable() -> tuple[type[Exception], ...]:

@@ -28,6 +28,7 @@ from training.job import Candidate, Job, Show, quiet
 from training.windows import Window
 
 DAY = timedelta(days=1)
+_MINUTE = timedelta(minutes=1)
 WORKLOADS = 300  # seeds 0 to 299 of `generated.sample`: unseen ones begin at 1000
 _SEASONS = 10.0  # of a workload: a context and what comes after it
 _MOST_STEPS = 20_000  # of a workload, where steps are short
@@ -60,10 +61,14 @@ SHIPPED = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trace:
-    """A public trace; `since`: where its test span begins, None for the last 30 %. `finest`: the shortest step."""
+    """A public trace; `since`: where its test span begins, None for the last 30 %. `finest`: the shortest step.
+
+    `fine_since`: where the test begins of steps of a minute or less, if that is elsewhere.
+    """
 
     name: str
     since: datetime | None = None
+    fine_since: datetime | None = None
     finest: timedelta = timedelta(seconds=15)
 
     def read(self, step: timedelta, now: datetime) -> Dataset:
@@ -73,11 +78,17 @@ class Trace:
     def test(self, dataset: Dataset) -> datetime:
         """From here on nothing may be learned from it."""
         series = dataset.series
+        if self.fine_since is not None and series.step <= _MINUTE:
+            return self.fine_since
         return self.since or series.start + round((1 - _TEST_SHARE) * len(series)) * series.step
 
 
 _LOGS = (
-    Trace(name="nasa", since=datetime.fromisoformat("1995-08-23T00:00:00-04:00")),
+    Trace(
+        name="nasa",
+        since=datetime.fromisoformat("1995-08-23T00:00:00-04:00"),
+        fine_since=datetime.fromisoformat("1995-08-13T09:36:00-04:00"),
+    ),
     Trace(name="twitter", since=datetime(2021, 8, 17, tzinfo=UTC)),
 )
 _CLOUDWATCH = (

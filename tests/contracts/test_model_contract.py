@@ -90,6 +90,17 @@ def _flip(found: onnx.ModelProto) -> None:
     _output("Gather", "places", axis=2)(found)
 
 
+def _null_is_zero(found: onnx.ModelProto) -> None:
+    found.graph.node[-1].output[0] = "computed"
+    found.graph.initializer.append(helper.make_tensor("zero", TensorProto.FLOAT, [], [0.0]))
+    found.graph.node.extend(
+        [
+            helper.make_node("IsNaN", ["computed"], ["missing"]),
+            helper.make_node("Where", ["missing", "zero", "computed"], ["quantiles"]),
+        ]
+    )
+
+
 def _flat(found: onnx.ModelProto) -> None:
     found.graph.node[-1].output[0] = "computed"
     found.graph.node.append(helper.make_node("Flatten", ["computed"], ["quantiles"]))
@@ -134,6 +145,7 @@ def test_every_family_keeps_the_contract(family: str) -> None:
         ("test-vector", _output("Add", "million")),
         ("test-vector", _vector(history_sha256="0" * 64)),
         ("test-vector", _vector(expected=[[1.0]])),
+        ("empty-history", _null_is_zero),
         ("onnx", _external),
     ],
 )

@@ -12,6 +12,7 @@ import pytest
 
 from controller.forecaster import Model, load_model
 from tests.training.small import DAY
+from training import benchmark
 from training import shipped as shipping
 from training.backtest import hold_out, window_of
 from training.datasets.public import Places
@@ -103,6 +104,15 @@ def test_nothing_is_learned_from_the_test_of_a_trace(trace: shipping.Trace) -> N
     assert learned.past.series.end <= trace.test(whole)
     assert 0.1 < (whole.series.end - learned.past.series.end) / (whole.series.end - whole.series.start) < 0.35
     assert f"| `{trace.name}` | 300 | `{learned.digest}` |" in _README.read_text()
+
+
+@needs_traces
+@pytest.mark.parametrize("setting", benchmark.TRACES["nasa"].settings, ids=lambda each: str(each.step))
+def test_what_the_benchmark_judges_on_was_learned_by_no_shipped_model(setting: benchmark.Setting) -> None:
+    trace = TRACES[0]
+    whole = trace.read(setting.step, _NOW)
+
+    assert trace.test(whole) <= setting.job(whole, "off").since
 
 
 def test_without_the_traces_no_poorer_model_is_made(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -45,7 +44,6 @@ def fit_fleet(
     json_out: JsonOut = None,
 ) -> None:
     """Fit a model for each series of a fleet file, or one for all; the same as `fit --fleet`."""
-    end_on_sigterm()
     check_writable(out / "any.onnx")
     check_folder(json_out)
     now, part = wall_clock(), share_of(share)
@@ -61,11 +59,6 @@ def fit_fleet(
     terminal.write_json(json_out, [outcome.to_dict() for outcome in outcomes])
     if any(outcome.verdict == "failed" for outcome in outcomes):
         sys.exit(SOME_FAILED)
-
-
-def end_on_sigterm() -> None:
-    """As Ctrl-C: no process is left, and no half-written file. As a pod's first process Python would ignore it."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def wall_clock() -> datetime:

@@ -18,7 +18,6 @@ from training.commands.fleet import (
     ShareOption,
     Workers,
     cores,
-    end_on_sigterm,
     lost,
     share_of,
     wall_clock,
@@ -48,7 +47,6 @@ def retrain(
     json_out: JsonOut = None,
 ) -> None:
     """Train challengers; each takes its champion's place only if it did better on days that neither had seen."""
-    end_on_sigterm()
     check_writable(models / "any.onnx")
     check_folder(json_out)
     rules = Rules(days=days, fewest=fewest, margin=margin, chance=chance, keep=keep)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Sequence
 from datetime import UTC, timedelta
 from pathlib import Path
@@ -11,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.training.shell import invoke
 from tests.training.small import DAY, HOUR, WINDOW, model, trace
-from training import __main__ as command_line
 from training import benchmark
 from training.backtest import Report
 from training.benchmark import Cell, Setting, Task, Trace, run
@@ -92,13 +91,6 @@ def _tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(benchmark.TRACES, "nasa", Trace(data="generated:1", settings=(setting,)))
 
 
-def _run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
-    monkeypatch.setattr(sys, "argv", ["predictive-scaler-train", "benchmark", *arguments])
-    with pytest.raises(SystemExit) as ended:
-        command_line.main()
-    return int(ended.value.code or 0)
-
-
 @pytest.mark.usefixtures("_tiny")
 def test_the_command_writes_a_table_of_all_it_was_asked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -106,7 +98,7 @@ def test_the_command_writes_a_table_of_all_it_was_asked_for(
     out, table = tmp_path / "b.json", tmp_path / "b.md"
     options = ["--families", "seasonal-naive-week", "--clean", "off", "--json", str(out), "--markdown", str(table)]
 
-    assert _run(monkeypatch, "nasa", *options) == 0
+    assert invoke(monkeypatch, "benchmark", "nasa", *options) == 0
     families = [cell["family"] for cell in json.loads(out.read_text())["cells"]]
     assert families == ["persistence", "seasonal-naive", "seasonal-naive-week"]
     assert [line.split(" | ")[1] for line in table.read_text().splitlines()[2:]] == families
@@ -120,7 +112,7 @@ def test_a_failed_cell_fails_the_run(monkeypatch: pytest.MonkeyPatch, capsys: py
 
     monkeypatch.setattr("training.commands.benchmark.run", broken)
 
-    assert _run(monkeypatch, "nasa", "--families", "persistence", "--clean", "off") == 1
+    assert invoke(monkeypatch, "benchmark", "nasa", "--families", "persistence", "--clean", "off") == 1
     assert "persistence at 1:00:00: it broke" in capsys.readouterr().err
 
 
@@ -137,7 +129,7 @@ def test_a_failed_cell_fails_the_run(monkeypatch: pytest.MonkeyPatch, capsys: py
 def test_what_is_not_there_is_named(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
 ) -> None:
-    assert _run(monkeypatch, *arguments) == 2
+    assert invoke(monkeypatch, "benchmark", *arguments) == 2
     assert message in capsys.readouterr().err
 
 

@@ -11,17 +11,10 @@ from pathlib import Path
 import pytest
 
 from controller.forecaster import load_model
-from training import __main__ as command_line
+from tests.training.shell import invoke
 from training.export import ExportError
 
 _HOURLY = ["--step", "1h", "--season", "1d", "--horizon", "6h"]
-
-
-def _run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
-    monkeypatch.setattr(sys, "argv", ["predictive-scaler-train", *arguments])
-    with pytest.raises(SystemExit) as ended:
-        command_line.main()
-    return int(ended.value.code or 0)
 
 
 def _one_line(text: str) -> bool:
@@ -34,8 +27,8 @@ def test_fit_and_backtest_agree(
     out, fitted, judged = tmp_path / "m.onnx", tmp_path / "fit.json", tmp_path / "backtest.json"
     data = ["--data", "generated:1"]
 
-    assert _run(monkeypatch, "fit", *data, *_HOURLY, "--out", str(out), "--json", str(fitted)) == 0
-    assert _run(monkeypatch, "backtest", *data, "--model", str(out), "--json", str(judged)) == 0
+    assert invoke(monkeypatch, "fit", *data, *_HOURLY, "--out", str(out), "--json", str(fitted)) == 0
+    assert invoke(monkeypatch, "backtest", *data, "--model", str(out), "--json", str(judged)) == 0
     horizons = [json.loads(found.read_text())["horizons"] for found in (fitted, judged)]
     assert horizons[0] == horizons[1] == load_model(out).card.scores
     printed = capsys.readouterr().out
@@ -66,7 +59,7 @@ def test_what_the_user_can_mend_is_one_line(
 ) -> None:
     monkeypatch.chdir(tmp_path)
 
-    assert _run(monkeypatch, "fit", *arguments) == 2
+    assert invoke(monkeypatch, "fit", *arguments) == 2
     shown = capsys.readouterr().err
     assert _one_line(shown), shown
     assert message in shown
@@ -82,7 +75,7 @@ def test_a_model_that_loses_is_written_only_on_demand(
     monkeypatch.setattr("training.export.refuse_losers", refuse)
     out = ["--family", "seasonal-naive", "--out", str(tmp_path / "m.onnx")]
 
-    assert _run(monkeypatch, "fit", "--data", "generated:1", *_HOURLY, *out, *allowing) == code
+    assert invoke(monkeypatch, "fit", "--data", "generated:1", *_HOURLY, *out, *allowing) == code
     assert [each.name for each in tmp_path.iterdir()] == files
 
 
@@ -90,7 +83,7 @@ def test_a_model_that_loses_is_written_only_on_demand(
 def test_malformed_options_are_named(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], option: list[str]
 ) -> None:
-    assert _run(monkeypatch, "fit", "--data", "generated:1", "--out", "m.onnx", *option) == 2
+    assert invoke(monkeypatch, "fit", "--data", "generated:1", "--out", "m.onnx", *option) == 2
     assert option[0] in capsys.readouterr().err
 
 
@@ -102,7 +95,7 @@ def test_it_runs_as_a_module() -> None:
 
 def test_the_shipped_models_are_made_by_one_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("training.commands.shipped.SHIPPED", ())  # those that learn take minutes
-    assert _run(monkeypatch, "shipped", "--out", str(tmp_path)) == 0
+    assert invoke(monkeypatch, "shipped", "--out", str(tmp_path)) == 0
     assert [each.name for each in tmp_path.iterdir()] == ["seasonal-naive.onnx"]
 
 
@@ -113,8 +106,8 @@ def test_a_page_and_an_open_loop_on_demand(
     data = ["--data", "generated:1"]
     asked = ["--open-loop", "2d", "--report", str(page), "--json", str(found)]
 
-    assert _run(monkeypatch, "fit", *data, *_HOURLY, "--family", "seasonal-naive", "--out", str(out)) == 0
-    assert _run(monkeypatch, "backtest", *data, "--model", str(out), *asked) == 0
+    assert invoke(monkeypatch, "fit", *data, *_HOURLY, "--family", "seasonal-naive", "--out", str(out)) == 0
+    assert invoke(monkeypatch, "backtest", *data, "--model", str(out), *asked) == 0
     assert "2 days in one go" in page.read_text()
     assert json.loads(found.read_text())["open_loop"]["seconds"] == 2 * 86400
     assert "2 days, 0:00:00 in one go" in capsys.readouterr().out
@@ -125,7 +118,7 @@ def test_a_page_that_cannot_be_written_costs_no_fit(
 ) -> None:
     arguments = ["--data", "generated:1", "--out", str(tmp_path / "m.onnx"), "--report", str(tmp_path / "absent" / "r")]
 
-    assert _run(monkeypatch, "fit", *arguments) == 2
+    assert invoke(monkeypatch, "fit", *arguments) == 2
     assert "no directory" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
 
@@ -139,7 +132,7 @@ def test_a_page_that_fails_in_the_end_costs_no_model(
     monkeypatch.setattr("training.report.write_page", fill)
     page = ["--family", "seasonal-naive", "--report", str(tmp_path / "report.html")]
 
-    assert _run(monkeypatch, "fit", "--data", "generated:1", *_HOURLY, *page, "--out", str(tmp_path / "m.onnx")) == 2
+    assert invoke(monkeypatch, "fit", "--data", "generated:1", *_HOURLY, *page, "--out", str(tmp_path / "m.onnx")) == 2
     assert "the disk is full" in capsys.readouterr().err
     assert load_model(tmp_path / "m.onnx").card.scores
 
@@ -148,7 +141,7 @@ def test_why_a_figure_can_be_goes_into_the_card(tmp_path: Path, monkeypatch: pyt
     out = tmp_path / "m.onnx"
     family = ["--family", "seasonal-naive", "--because", "the load is planned"]
 
-    assert _run(monkeypatch, "fit", "--data", "generated:1", *_HOURLY, *family, "--out", str(out)) == 0
+    assert invoke(monkeypatch, "fit", "--data", "generated:1", *_HOURLY, *family, "--out", str(out)) == 0
     assert load_model(out).card.because == "the load is planned"
 
 
@@ -160,7 +153,7 @@ def test_names_are_shown_as_they_are(
     folder.mkdir(exist_ok=True)
     out = ["--family", "seasonal-naive", "--out", str(tmp_path / f"{name}.onnx")]
 
-    assert _run(monkeypatch, "fit", "--data", "generated:1", *_HOURLY, *out) == 0
+    assert invoke(monkeypatch, "fit", "--data", "generated:1", *_HOURLY, *out) == 0
     assert f"│ {Path(name).name} " in capsys.readouterr().out
 
 
@@ -172,7 +165,7 @@ def test_no_terminal_cuts_a_figure(
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     out = ["--family", "seasonal-naive", "--out", str(tmp_path / "m.onnx")]
 
-    assert _run(monkeypatch, "fit", "--data", "generated:1", *_HOURLY, *out) == 0
+    assert invoke(monkeypatch, "fit", "--data", "generated:1", *_HOURLY, *out) == 0
     shown = re.sub(r"\x1b\[[\d;]*m", "", capsys.readouterr().out)  # a terminal's colours
     assert "…" not in shown
     assert max(len(line) for line in shown.splitlines() if line[:1] in "│┃┏└") <= int(width)
@@ -188,5 +181,5 @@ def test_what_is_odd_about_the_data_is_said(
     data.write_text("\n".join(["timestamp,requests", *rows, rows[-1], rows[-2]]))
     out = ["--family", "seasonal-naive", "--out", str(tmp_path / "m.onnx")]
 
-    assert _run(monkeypatch, "fit", "--data", str(data), *_HOURLY, *out) == 0
+    assert invoke(monkeypatch, "fit", "--data", str(data), *_HOURLY, *out) == 0
     assert "data: 2 rows came at a time that an earlier row had taken, and were left out\n" in capsys.readouterr().out

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,7 +21,7 @@ from controller.sources.prometheus import fetch_label
 from tests.servers.loopback import serve
 from tests.servers.prometheus import FakePrometheus
 from tests.training import small
-from training import __main__ as command_line
+from tests.training.shell import invoke
 from training import fleet, roster
 from training.families.catalogue import FAMILIES
 from training.fleet import FleetError, Order, Outcome
@@ -402,13 +401,6 @@ def test_one_model_has_one_window(tmp_path: Path) -> None:
         list(fleet.fit_global(orders, "all", processes=1))
 
 
-def _run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
-    monkeypatch.setattr(sys, "argv", ["predictive-scaler-train", *arguments])
-    with pytest.raises(SystemExit) as ended:
-        command_line.main()
-    return int(ended.value.code or 0)
-
-
 def test_the_command_line_fits_a_fleet_and_tells_what_failed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -416,7 +408,7 @@ def test_the_command_line_fits_a_fleet_and_tells_what_failed(
     out, told = tmp_path / "models", tmp_path / "told.json"
     out.mkdir()
 
-    code = _run(monkeypatch, "fit", "--fleet", str(path), "--out", str(out), "--workers", "1", "--json", str(told))
+    code = invoke(monkeypatch, "fit", "--fleet", str(path), "--out", str(out), "--workers", "1", "--json", str(told))
 
     assert code == 1
     assert "2 series" in (printed := capsys.readouterr().out)
@@ -432,7 +424,7 @@ def test_a_pod_fits_its_share(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("JOB_COMPLETION_INDEX", "1")
     monkeypatch.setenv("JOB_COMPLETIONS", "2")
 
-    assert _run(monkeypatch, "fit", "--fleet", str(path), "--out", str(tmp_path), "--workers", "1") == 0
+    assert invoke(monkeypatch, "fit", "--fleet", str(path), "--out", str(tmp_path), "--workers", "1") == 0
     fitted = {each.stem for each in tmp_path.glob("*.onnx")}
     assert fitted == {name for name in names if Share(index=1, of=2).has(name)}
     assert 0 < len(fitted) < len(names)
@@ -456,7 +448,7 @@ def test_what_the_user_can_mend_is_one_line(
 ) -> None:
     monkeypatch.chdir(tmp_path)
 
-    assert _run(monkeypatch, "fit", "--fleet", "fleet.yaml", *arguments) == 2
+    assert invoke(monkeypatch, "fit", "--fleet", "fleet.yaml", *arguments) == 2
     shown = capsys.readouterr().err
     assert shown.startswith("error: ")
     assert shown.count("\n") == 1

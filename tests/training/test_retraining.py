@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,8 +16,8 @@ from numpy.typing import NDArray
 from controller.forecaster import OnnxModels, load_model
 from controller.spec import ModelRef
 from tests.training import small
+from tests.training.shell import invoke
 from tests.training.test_fleet import member
-from training import __main__ as command_line
 from training import export, fleet, registry, retraining
 from training.backtest import backtest
 from training.datasets import Dataset
@@ -361,13 +360,6 @@ def test_what_a_killed_run_left_is_swept_away(tmp_path: Path) -> None:
     assert registry.is_sound(tmp_path / "web.onnx")
 
 
-def _run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
-    monkeypatch.setattr(sys, "argv", ["predictive-scaler-train", *arguments])
-    with pytest.raises(SystemExit) as ended:
-        command_line.main()
-    return int(ended.value.code or 0)
-
-
 def test_the_command_line_retrains_and_rolls_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -380,14 +372,14 @@ def test_the_command_line_retrains_and_rolls_back(
     told = tmp_path / "told.json"
 
     models = ("--models", str(tmp_path))
-    code = _run(monkeypatch, "retrain", "--fleet", str(roster), *models, "--workers", "1", "--json", str(told))
+    code = invoke(monkeypatch, "retrain", "--fleet", str(roster), *models, "--workers", "1", "--json", str(told))
     assert code == 1
     assert "2 models: 1 promoted, 0 kept, 1 failed" in capsys.readouterr().out
     assert {each["name"]: each["verdict"] for each in json.loads(told.read_text())} == {
         "web": "promoted",
         "gone": "failed",
     }
-    assert _run(monkeypatch, "retrain", "--rollback", "web", *models) == 0
+    assert invoke(monkeypatch, "retrain", "--rollback", "web", *models) == 0
     assert (tmp_path / "web.onnx").read_bytes() == old
 
 

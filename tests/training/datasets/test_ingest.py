@@ -10,7 +10,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from tests.training.test_command_line import _one_line, _run
+from tests.training.shell import invoke
+from tests.training.test_command_line import _one_line
 from training import datasets
 from training.datasets import Request
 
@@ -26,7 +27,7 @@ def _csv(folder: Path) -> Path:
 
 def _ingest(monkeypatch: pytest.MonkeyPatch, path: Path, out: Path, *more: str) -> int:
     options = ["--column", "hits", "--aggregate", "sum", "--bucket", "1m,5m,15m,1h", *more]
-    return _run(monkeypatch, "ingest", "--data", str(path), "--out", str(out), *options)
+    return invoke(monkeypatch, "ingest", "--data", str(path), "--out", str(out), *options)
 
 
 @pytest.mark.parametrize("step", [1, 5, 10, 15, 60, 120])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 from controller.forecaster import load_model
 from tests.training.shell import invoke
+from training import __main__ as command_line
 from training.export import ExportError
 
 _HOURLY = ["--step", "1h", "--season", "1d", "--horizon", "6h"]
@@ -183,3 +185,12 @@ def test_what_is_odd_about_the_data_is_said(
 
     assert invoke(monkeypatch, "fit", "--data", str(data), *_HOURLY, *out) == 0
     assert "data: 2 rows came at a time that an earlier row had taken, and were left out\n" in capsys.readouterr().out
+
+
+def test_being_told_to_end_is_as_ctrl_c_and_only_while_a_command_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(command_line, "app", lambda: signal.raise_signal(signal.SIGTERM))
+
+    with pytest.raises(KeyboardInterrupt):
+        command_line.main()
+    assert signal.getsignal(signal.SIGTERM) is before

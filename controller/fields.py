@@ -34,6 +34,7 @@ _QUANTITY_SCALES = {
     },
     **{f"{suffix}i": Decimal(1024) ** power for power, suffix in enumerate("KMGTPE", start=1)},
 }
+_PERCENTAGE = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,4})?)%")
 _LONGEST_QUANTITY = 32
 _LONGEST_DURATION = 24
 _LONGEST_SHOWN = 60
@@ -71,6 +72,14 @@ def quantity(text: str) -> float:
     number, suffix, exponent = match.groups()
     scale = _QUANTITY_SCALES[suffix] if suffix else Decimal(10) ** int(exponent or 0)
     return float(Decimal(number) * scale)
+
+
+def share(text: str) -> float:
+    """A percentage such as "1%" or "0.25%", as a share: 0.01 or 0.0025. Raises ValueError."""
+    match = _PERCENTAGE.fullmatch(text)
+    if match is None:
+        raise ValueError(text)
+    return float(Decimal(match.group(1)) / 100)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +123,16 @@ class Fields:
             raise self.refusal(name, f"must be a list of 1 to {most} objects, not {_shown(values)}")
         return [Fields.open(f"{self.path}.{name}[{index}]", value, *known) for index, value in enumerate(values)]
 
+    def choices(self, name: str, choices: type[Choice], default: tuple[Choice, ...]) -> tuple[Choice, ...]:
+        """A list of as many values of an enumeration as `default` has, each spelled exactly."""
+        values = self._required(name, list(default))
+        if not isinstance(values, list) or len(values) != len(default):
+            raise self.refusal(name, f"must be a list of {len(default)} of {', '.join(choices)}, not {_shown(values)}")
+        return tuple(
+            Fields(self.path, {f"{name}[{index}]": value}).choice(f"{name}[{index}]", choices)
+            for index, value in enumerate(values)
+        )
+
     def integer(self, name: str, low: int, high: int, default: int | None = None) -> int:
         """A whole number from `low` to `high`."""
         value = self._required(name, default)
@@ -150,16 +169,35 @@ class Fields:
             raise self.refusal(name, f"must be one of {', '.join(choices)}, not {_shown(value)}{hint}")
         return choices(value)
 
-    def duration(self, name: str, longest: timedelta, default: str) -> timedelta:
-        """A duration from 0s to `longest`."""
+    def duration(
+        self, name: str, longest: timedelta, default: str, *, shortest: timedelta = timedelta(0), also: str = ""
+    ) -> timedelta:
+        """A duration from `shortest`, of whole minutes, to `longest`, of whole hours.
+
+        `also`: what whoever calls takes beside a duration, for the message alone.
+        """
         value = self._required(name, default)
-        words = f"a duration such as 90s or 2m, at most {longest // timedelta(hours=1)}h"
+        at_least = f"at least {shortest // timedelta(minutes=1)}m and " if shortest else ""
+        words = f"a duration such as 90s or 2m, {at_least}at most {longest // timedelta(hours=1)}h"
+        words = f"{also} or {words}" if also else words
         try:
             parsed = duration(str(value))
         except ValueError:
             raise self.refusal(name, f"must be {words}, not {_shown(value)}") from None
-        if parsed > longest:
+        if not shortest <= parsed <= longest:
             raise self.refusal(name, f"must be {words}, not {value}")
+        return parsed
+
+    def share(self, name: str, most: int) -> float:
+        """A percentage above 0% and at most `most`, as a share. A number without the sign could mean either."""
+        value = self._required(name)
+        words = f'must be a percentage above 0% and at most {most}%, such as "1%", not {_shown(value)}'
+        try:
+            parsed = share(value) if isinstance(value, str) else 0.0
+        except ValueError:
+            raise self.refusal(name, words) from None
+        if not 0.0 < parsed <= most / 100:
+            raise self.refusal(name, words)
         return parsed
 
     def quantity(self, name: str, default: str | None = None) -> float:

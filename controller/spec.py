@@ -9,21 +9,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from controller.core.policy import Fallback, Policy, PolicyType, RatePolicy, ScalingRules, SelectPolicy
-from controller.fields import Fields, Form, SpecError
+from controller.fields import Fields, Form, SpecError, duration
 
 __all__ = [
     "GROUP",
     "KIND",
     "PLURAL",
     "VERSION",
+    "Arm",
     "BasicAuth",
+    "ExperimentSpec",
     "Mode",
     "ModelRef",
     "PrometheusMetric",
@@ -46,7 +48,15 @@ _MOST_PER_REPLICA = 1e15
 _MOST_POLICIES = 16
 _LOWEST_QUANTILE = 0.5
 _HIGHEST_QUANTILE = 0.99
+_MOST_UNDER_PROVISIONED_PERCENT = 20
 _LONGEST_LEAD = timedelta(hours=6)
+_AUTO = "auto"
+_UNLEARNT_LEAD = "2m"
+_MOST_TURNS = 240
+_FEWEST_WINDOWS = 4
+_MOST_WINDOWS = 200
+_SHORTEST_WINDOW = timedelta(minutes=10)
+_LONGEST_WINDOW = timedelta(hours=24)
 _LONGEST_AFTER = timedelta(hours=24)
 _LONGEST_WINDOW_SECONDS = 3600
 _LONGEST_PERIOD_SECONDS = 1800
@@ -88,11 +98,31 @@ _ZONE = Form(
 
 
 class Mode(StrEnum):
-    """Active scales; Observe decides and reports but never writes; Paused does nothing at all."""
+    """Active scales; Observe decides and reports but never writes; Paused does nothing at all.
+
+    Experiment scales as well, in turn with and without the forecast, to measure what the forecast is worth.
+    """
 
     ACTIVE = "Active"
     OBSERVE = "Observe"
     PAUSED = "Paused"
+    EXPERIMENT = "Experiment"
+
+
+class Arm(StrEnum):
+    """What decides in a window of an experiment: what is seen alone, or the forecast as well."""
+
+    REACTIVE = "reactive"
+    PREDICTIVE = "predictive"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExperimentSpec:
+    """How mode Experiment compares: so many windows of this length, each decided by one of two arms."""
+
+    windows: int
+    window_length: timedelta
+    arms: tuple[Arm, Arm]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,7 +182,11 @@ class ModelRef:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScalerSpec:
-    """A whole spec. `policy` is the part that `controller.core` decides by."""
+    """A whole spec. `policy` is the part that `controller.core` decides by.
+
+    `lead_time_auto`: the lead time is learnt; `policy.lead_time` holds until something was. `experiment`: None where
+    none is described; beside a mode other than Experiment it waits.
+    """
 
     target: TargetRef
     mode: Mode
@@ -161,6 +195,8 @@ class ScalerSpec:
     zone: ZoneInfo
     interval: timedelta
     policy: Policy
+    lead_time_auto: bool = False
+    experiment: ExperimentSpec | None = None
 
 
 def parse(spec: Mapping[str, Any]) -> ScalerSpec:
@@ -168,20 +204,23 @@ def parse(spec: Mapping[str, Any]) -> ScalerSpec:
     fields = Fields.open(
         "spec",
         spec,
-        *("targetRef", "minReplicas", "maxReplicas", "mode", "metric", "forecast"),
-        *("intervalSeconds", "behavior", "fallback"),
+        *("targetRef", "minReplicas", "maxReplicas", "mode", "metric", "objective", "forecast"),
+        *("intervalSeconds", "behavior", "fallback", "experiment"),
     )
     metric = fields.child("metric", "prometheus", "targetPerReplica")
     forecast = fields.child_or_empty("forecast", "model", "sha256", "quantile", "leadTime", "timeZone")
     interval = timedelta(seconds=fields.integer("intervalSeconds", 1, _LONGEST_INTERVAL_SECONDS, default=15))
+    mode = fields.choice("mode", Mode, default=Mode.ACTIVE)
     return ScalerSpec(
         target=_target(fields.child("targetRef", "apiVersion", "kind", "name")),
-        mode=fields.choice("mode", Mode, default=Mode.ACTIVE),
+        mode=mode,
         metric=_prometheus(metric.child("prometheus", "address", "query", "auth", "tls")),
         model=_model(forecast),
         zone=_zone(forecast),
         interval=interval,
         policy=_policy(fields, metric, forecast, interval),
+        lead_time_auto=_is_lead_time_auto(forecast),
+        experiment=_experiment(fields, mode),
     )
 
 
@@ -253,18 +292,59 @@ def _zone(forecast: Fields) -> ZoneInfo:
 
 
 def _policy(fields: Fields, metric: Fields, forecast: Fields, interval: timedelta) -> Policy:
-    behavior = fields.child_or_empty("behavior", "scaleUp", "scaleDown")
+    behavior = fields.child_or_empty("behavior", "scaleUp", "scaleDown", "maxDirectionChangesPerHour")
     low, high = _bounds(fields)
+    objective = _objective(fields, forecast)
     return Policy(
         min_replicas=low,
         max_replicas=high,
         target_per_replica=_target_per_replica(metric),
         quantile=forecast.number("quantile", _LOWEST_QUANTILE, _HIGHEST_QUANTILE, default=0.9),
-        lead_time=forecast.duration("leadTime", _LONGEST_LEAD, default="2m"),
+        lead_time=_lead_time(forecast),
         interval=interval,
-        scale_up=_rules(behavior, "scaleUp", default=_SCALE_UP),
+        scale_up=_rules(behavior, "scaleUp", default=_SCALE_UP if objective is None else _SCALE_UP_TO_MEET),
         scale_down=_rules(behavior, "scaleDown", default=_SCALE_DOWN),
         fallback=_fallback(fields, low, high),
+        objective=objective,
+        flap_budget=_flap_budget(behavior),
+    )
+
+
+def _objective(fields: Fields, forecast: Fields) -> float | None:
+    if "objective" not in fields:
+        return None
+    if "quantile" in forecast:
+        raise forecast.refusal("quantile", "has no effect beside objective, which steers the level; remove one of them")
+    objective = fields.child("objective", "underProvisionedTime")
+    return objective.share("underProvisionedTime", _MOST_UNDER_PROVISIONED_PERCENT)
+
+
+def _lead_time(forecast: Fields) -> timedelta:
+    if _is_lead_time_auto(forecast):
+        return duration(_UNLEARNT_LEAD)
+    return forecast.duration("leadTime", _LONGEST_LEAD, default=_UNLEARNT_LEAD, also=_AUTO)
+
+
+def _is_lead_time_auto(forecast: Fields) -> bool:
+    return forecast.values.get("leadTime") == _AUTO
+
+
+def _flap_budget(behavior: Fields) -> int | None:
+    name = "maxDirectionChangesPerHour"
+    return behavior.integer(name, 1, _MOST_TURNS) if name in behavior else None
+
+
+def _experiment(fields: Fields, mode: Mode) -> ExperimentSpec | None:
+    if "experiment" not in fields:
+        if mode is Mode.EXPERIMENT:
+            raise fields.refusal("experiment", "is required with mode Experiment; add it, {} takes its defaults")
+        return None
+    experiment = fields.child("experiment", "windows", "windowLength", "arms")
+    first, second = experiment.choices("arms", Arm, default=(Arm.REACTIVE, Arm.PREDICTIVE))
+    return ExperimentSpec(
+        windows=experiment.integer("windows", _FEWEST_WINDOWS, _MOST_WINDOWS, default=48),
+        window_length=experiment.duration("windowLength", _LONGEST_WINDOW, default="1h", shortest=_SHORTEST_WINDOW),
+        arms=(first, second),
     )
 
 
@@ -296,6 +376,7 @@ _SCALE_UP = ScalingRules(
         RatePolicy(type=PolicyType.PERCENT, value=100, period=timedelta(seconds=15)),
     ),
 )
+_SCALE_UP_TO_MEET = replace(_SCALE_UP, tolerance=0.0)  # what is ignored would be time that the objective counts
 _SCALE_DOWN = ScalingRules(
     stabilization=timedelta(minutes=5),
     tolerance=0.1,

@@ -85,7 +85,8 @@ def just_outside(path: Path) -> list[object]:
 
 def _longer(path: Path) -> Any:
     """From a length to a text that the field's pattern allows; None where length is not what bounds the field."""
-    fixed = ("sha256", "timeZone", "leadTime", "after", "targetPerReplica", "tolerance")
+    fixed = ("sha256", "timeZone", "leadTime", "after", "windowLength")
+    fixed += ("targetPerReplica", "tolerance", "underProvisionedTime")
     if "maxLength" not in NODES[path] or path[-1] in fixed:
         return None
     return lambda length: value_at(specs_with(path)[0], path).ljust(length, "a")
@@ -118,6 +119,8 @@ def test_an_object_takes_the_same_fields_in_both(path: Path) -> None:
         pytest.param({"behavior": {"scaleUp": {"selectPolicy": "Min"}}}, id="one-rule-given"),
         pytest.param({"metric": {"prometheus": {"tls": {}}}}, id="empty-tls"),
         pytest.param({"fallback": {"replicas": 3}}, id="fallback-without-time"),
+        pytest.param({"objective": {"underProvisionedTime": "1%"}}, id="objective"),
+        pytest.param({"mode": "Experiment", "experiment": {}}, id="empty-experiment"),
     ],
 )
 def test_absent_fields_mean_the_same_in_both(patch: dict[str, Any]) -> None:

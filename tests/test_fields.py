@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.core.policy import SelectPolicy
-from controller.fields import Fields, Form, SpecError, duration, quantity
+from controller.fields import Fields, Form, SpecError, duration, quantity, share
 
 NAME = Form(pattern=re.compile(r"[a-z]+"), longest=5, words="a short name")
 
@@ -76,6 +76,27 @@ def test_parts_of_a_duration_add_up(hours: int, minutes: int, seconds: int) -> N
 
 
 @pytest.mark.parametrize(
+    ("text", "value"), [("1%", 0.01), ("0.5%", 0.005), ("100%", 1.0), ("007%", 0.07), ("0.0001%", 1e-6), ("0%", 0.0)]
+)
+def test_share(text: str, value: float) -> None:
+    assert share(text) == value
+
+
+@pytest.mark.parametrize(
+    "text", ["", "1", "%", "1 %", "-1%", ".5%", "1.%", "1e0%", "1000%", "0.00001%", "1%\n", "\u0661%"]
+)
+def test_not_a_share(text: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
+        share(text)
+
+
+@given(st.integers(0, 9_999_999))
+def test_a_share_is_the_float_nearest_to_what_was_written(millionths: int) -> None:
+    whole, fraction = divmod(millionths, 10_000)
+    assert share(f"{whole}.{fraction:04}%") == millionths / 1_000_000
+
+
+@pytest.mark.parametrize(
     ("name", "hint"),
     [
         ("maxReplica", "did you mean maxReplicas?"),
@@ -130,6 +151,45 @@ def test_not_a_text_of_the_form(value: object) -> None:
 def test_a_choice_in_the_wrong_case_is_answered_with_the_right_one() -> None:
     with pytest.raises(SpecError, match=r"must be one of Max, Min, Disabled, not 'max'; did you mean Max\?"):
         fields(select="max").choice("select", SelectPolicy)
+
+
+def test_choices_are_as_many_as_by_default() -> None:
+    default = (SelectPolicy.MAX, SelectPolicy.MIN)
+    chosen = fields(select=["Min", "Min"]).choices("select", SelectPolicy, default=default)
+    assert chosen == (SelectPolicy.MIN, SelectPolicy.MIN)
+    assert fields().choices("select", SelectPolicy, default=default) == default
+
+
+@pytest.mark.parametrize("value", ["Max", ["Max"], ["Max", "Min", "Max"], {"Max": "Min"}])
+def test_not_a_list_of_as_many_choices(value: object) -> None:
+    with pytest.raises(SpecError, match=r"^spec\.select: must be a list of 2 of Max, Min, Disabled, not "):
+        fields(select=value).choices("select", SelectPolicy, default=(SelectPolicy.MAX, SelectPolicy.MIN))
+
+
+def test_the_choice_that_is_none_is_named_by_its_place() -> None:
+    with pytest.raises(SpecError, match=r"^spec\.select\[1\]: must be one of Max, Min, Disabled, not 'min'; .*Min\?"):
+        fields(select=["Max", "min"]).choices("select", SelectPolicy, default=(SelectPolicy.MAX, SelectPolicy.MIN))
+
+
+@pytest.mark.parametrize("value", ["9m", "599s", "2h1s", "soon", 600])
+def test_not_a_duration_within_bounds(value: object) -> None:
+    words = "must be a duration such as 90s or 2m, at least 10m and at most 2h, not "
+    with pytest.raises(SpecError, match=rf"^spec\.length: {words}"):
+        fields(length=value).duration("length", timedelta(hours=2), "1h", shortest=timedelta(minutes=10))
+
+
+@pytest.mark.parametrize("value", ["10m", "2h"])
+def test_a_duration_at_the_bounds(value: str) -> None:
+    parsed = fields(length=value).duration("length", timedelta(hours=2), "1h", shortest=timedelta(minutes=10))
+    assert parsed == duration(value)
+
+
+@pytest.mark.parametrize("value", ["0%", "20.5%", "1", 1, 0.01, "one", True])
+def test_not_a_share_within_bounds(value: object) -> None:
+    with pytest.raises(
+        SpecError, match=r'^spec\.short: must be a percentage above 0% and at most 20%, such as "1%", not '
+    ):
+        fields(short=value).share("short", most=20)
 
 
 def test_a_fraction_is_answered_with_quotes() -> None:

@@ -9,7 +9,19 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from controller.core.policy import Fallback, PolicyType, RatePolicy, ScalingRules, SelectPolicy
-from controller.spec import BasicAuth, Mode, ModelRef, ScalerSpec, SecretKey, SpecError, TargetRef, Tls, parse
+from controller.spec import (
+    Arm,
+    BasicAuth,
+    ExperimentSpec,
+    Mode,
+    ModelRef,
+    ScalerSpec,
+    SecretKey,
+    SpecError,
+    TargetRef,
+    Tls,
+    parse,
+)
 from tests.contracts.specs import SMALLEST, full_specs, merged
 
 
@@ -69,6 +81,61 @@ def test_fallback(full: ScalerSpec) -> None:
     assert full.policy.fallback == Fallback(after=timedelta(minutes=5), replicas=20)
 
 
+def test_flap_budget(full: ScalerSpec, smallest: ScalerSpec) -> None:
+    assert (full.policy.flap_budget, smallest.policy.flap_budget) == (6, None)
+
+
+def test_experiment(full: ScalerSpec) -> None:
+    """It waits beside the mode Observe."""
+    assert full.experiment == ExperimentSpec(
+        windows=24, window_length=timedelta(minutes=30), arms=(Arm.PREDICTIVE, Arm.REACTIVE)
+    )
+
+
+def test_an_experiment_has_defaults() -> None:
+    spec = parse(merged(SMALLEST, {"mode": "Experiment", "experiment": {}}))
+    two_days = ExperimentSpec(windows=48, window_length=timedelta(hours=1), arms=(Arm.REACTIVE, Arm.PREDICTIVE))
+    assert (spec.mode, spec.experiment) == (Mode.EXPERIMENT, two_days)
+
+
+def test_without_an_experiment_there_is_none(smallest: ScalerSpec) -> None:
+    assert smallest.experiment is None
+
+
+def test_an_objective_takes_the_place_of_the_quantile() -> None:
+    policy = parse(full_specs()[1]).policy
+    assert (policy.objective, policy.level) == (0.015, 0.985)
+
+
+def test_without_an_objective_the_quantile_is_the_level(smallest: ScalerSpec) -> None:
+    assert (smallest.policy.objective, smallest.policy.level) == (None, 0.9)
+
+
+@pytest.mark.parametrize(
+    ("patch", "up", "down"),
+    [
+        ({}, 0.1, 0.1),
+        ({"objective": {"underProvisionedTime": "1%"}}, 0.0, 0.1),
+        (
+            {"objective": {"underProvisionedTime": "1%"}, "behavior": {"scaleUp": {"tolerance": "0.05"}}},
+            0.05,
+            0.1,
+        ),
+    ],
+)
+def test_with_an_objective_nothing_is_ignored_upwards_unless_it_is_said(
+    patch: dict[str, Any], up: float, down: float
+) -> None:
+    policy = parse(merged(SMALLEST, patch)).policy
+    assert (policy.scale_up.tolerance, policy.scale_down.tolerance) == (up, down)
+
+
+def test_a_lead_time_that_is_learnt_is_that_of_the_default_until_then(smallest: ScalerSpec) -> None:
+    learnt = parse(merged(SMALLEST, {"forecast": {"leadTime": "auto"}}))
+    assert (learnt.lead_time_auto, smallest.lead_time_auto) == (True, False)
+    assert learnt.policy.lead_time == smallest.policy.lead_time == timedelta(minutes=2)
+
+
 def test_bearer(full: ScalerSpec) -> None:
     assert (full.metric.bearer, full.metric.basic) == (SecretKey(name="prometheus", key="token"), None)
 
@@ -110,6 +177,23 @@ def test_defaults_of_scale_down_are_those_of_the_hpa(smallest: ScalerSpec) -> No
     [
         ({"minReplicas": 11}, "spec.maxReplicas: 10 is below minReplicas, 11; raise maxReplicas or lower minReplicas"),
         ({"fallback": {"replicas": 11}}, "spec.fallback.replicas: 11 must be from minReplicas, 1, to maxReplicas, 10"),
+        (
+            {"objective": {"underProvisionedTime": "1"}},
+            "spec.objective.underProvisionedTime: must be a percentage above 0% and at most 20%, "
+            "such as \"1%\", not '1'",
+        ),
+        (
+            {"objective": {"underProvisionedTime": "1%"}, "forecast": {"quantile": 0.9}},
+            "spec.forecast.quantile: has no effect beside objective, which steers the level; remove one of them",
+        ),
+        (
+            {"forecast": {"leadTime": "Auto"}},
+            "spec.forecast.leadTime: must be auto or a duration such as 90s or 2m, at most 6h, not 'Auto'",
+        ),
+        (
+            {"mode": "Experiment"},
+            "spec.experiment: is required with mode Experiment; add it, {} takes its defaults",
+        ),
         (
             {"forecast": {"timeZone": "Europe/Atlantis"}},
             "spec.forecast.timeZone: must be the name of an IANA time zone such as Europe/Berlin; "

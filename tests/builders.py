@@ -56,6 +56,8 @@ def policy(
     lead: timedelta = STEP,
     interval: timedelta = INTERVAL,
     fallback: Fallback | None = None,
+    objective: float | None = None,
+    flap_budget: int | None = None,
 ) -> Policy:
     """Ten load units a replica, 1 to 100 replicas, and no rail but the bounds unless it is asked for."""
     return Policy(
@@ -68,6 +70,8 @@ def policy(
         scale_up=up,
         scale_down=down,
         fallback=fallback or Fallback(after=timedelta(minutes=10), replicas=None),
+        objective=objective,
+        flap_budget=flap_budget,
     )
 
 

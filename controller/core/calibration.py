@@ -1,8 +1,9 @@
 """How far can this forecast be trusted? Scores old forecasts against what came, corrects and weighs the next one.
 
-Three uses of one small record: coverage is reported, the upper quantile is shifted until it covers what it should
-(quantile tracking: Angelopoulos, Candes and Tibshirani 2023, "Conformal PID Control for Time Series Prediction"),
-and a forecast that lately loses to the naive ones fades out (docs/decisions/0003; the correction: 0007).
+Three uses of one small record: coverage is reported, the upper quantile is shifted until it covers the highest load of
+the window that is prepared for (quantile tracking: Angelopoulos, Candes and Tibshirani 2023, "Conformal PID Control
+for Time Series Prediction"), and a forecast that lately loses to the naive ones fades out (docs/decisions/0003; the
+correction: 0007, the window: 0010).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from controller.core.forecast import Forecast, persistence, seasonal_naive
 from controller.core.memory import Pending, TrackRecord
+from controller.core.policy import Policy
 from controller.core.series import Series
 
 CORRECTION_RATE = 0.025  # bands that one miss moves the level, at most: one step ahead; less where truths come late
@@ -31,14 +33,12 @@ MAX_PENDING = 72  # six hours of five-minute steps, 7 kB of .status; a longer le
 Numbers = float | NDArray[np.float64]
 
 
-def updated(
-    record: TrackRecord, history: Series, forecast: Forecast | None, level: float, lead: timedelta
-) -> TrackRecord:
-    """Settle the forecasts whose truth is known, then take in the new one (its step `lead` ahead)."""
+def updated(record: TrackRecord, history: Series, forecast: Forecast | None, policy: Policy) -> TrackRecord:
+    """Settle the forecasts whose truth is known, then take in the new one, over the window that is prepared for."""
     if forecast is None:
         return record
-    ahead = _steps_ahead(forecast, lead)
-    return _enrolled(_settled(record, history, forecast, level, ahead), history, forecast, level, ahead)
+    ahead = _steps_ahead(forecast, policy.window)
+    return _enrolled(_settled(record, history, forecast, policy, ahead), history, forecast, policy, ahead)
 
 
 def corrected(record: TrackRecord, forecast: Forecast, level: float) -> NDArray[np.float64]:
@@ -70,8 +70,8 @@ def _relative_loss(record: TrackRecord, spare: float) -> float:
 
 
 def coverage(record: TrackRecord) -> float | None:
-    """The share of late forecasts whose upper quantile held; None until enough are settled."""
-    return record.covered / record.settled if record.settled >= MIN_SETTLED else None
+    """The share of late windows whose highest load stayed below the upper quantile; None until enough are settled."""
+    return record.covered / record.watched if record.watched >= MIN_SETTLED else None
 
 
 def pinball(level: float, forecast: float, actual: float) -> float:
@@ -84,31 +84,48 @@ def _steps_ahead(forecast: Forecast, lead: timedelta) -> int:
     return min(max(1, -(-lead // forecast.step)), len(forecast.quantiles))
 
 
-def _settled(record: TrackRecord, history: Series, forecast: Forecast, level: float, ahead: int) -> TrackRecord:
+def _settled(record: TrackRecord, history: Series, forecast: Forecast, policy: Policy, ahead: int) -> TrackRecord:
     decay = 0.5 ** (spacing(ahead) * forecast.step / (HALF_LIFE_SEASONS * forecast.season))
     for pending in record.pending:
-        actual = history.value_at(pending.time)
-        if pending.time <= history.end and math.isfinite(actual):
-            correction = _learnt(record.correction, pending, actual, level, rate(ahead))
-            record = replace(_scored(record, pending, actual, level, decay), correction=correction)
+        if pending.time <= history.end:
+            record = _settled_one(record, pending, history, policy, decay, rate(ahead))
     return replace(record, pending=tuple(one for one in record.pending if one.time > history.end))
 
 
+def _settled_one(
+    record: TrackRecord, pending: Pending, history: Series, policy: Policy, decay: float, rate: float
+) -> TrackRecord:
+    """What is not known says nothing: neither of the last step, nor, where any is missing, of the highest of all."""
+    actual, highest = history.value_at(pending.time), history.highest(pending.origin, pending.time)
+    if not math.isfinite(actual):
+        return record
+    record = _scored(record, pending, actual, policy.judged_level, decay)
+    return _covered(record, pending, highest, policy.level, decay, rate) if math.isfinite(highest) else record
+
+
 def _scored(record: TrackRecord, pending: Pending, actual: float, level: float, decay: float) -> TrackRecord:
-    loss = pinball(level, pending.upper, actual)
+    loss = pinball(level, pending.forecast, actual)
     return replace(
         record,
         settled=record.settled * decay + 1.0,
-        covered=record.covered * decay + (actual <= pending.upper),
         loss=record.loss * decay + loss,
         loss_persistence=record.loss_persistence * decay + _naive_loss(level, pending.persistence, actual, loss),
         loss_seasonal=record.loss_seasonal * decay + _naive_loss(level, pending.seasonal, actual, loss),
     )
 
 
-def _learnt(correction: float, pending: Pending, actual: float, level: float, rate: float) -> float:
+def _covered(
+    record: TrackRecord, pending: Pending, highest: float, level: float, decay: float, rate: float
+) -> TrackRecord:
     """A forecast without a band would have been the same under any correction, so nothing is learnt from it."""
-    return float(tracked(correction, level, actual <= pending.upper, rate)) if pending.has_band else correction
+    is_covered = highest <= pending.upper
+    learnt = tracked(record.correction, level, is_covered, rate) if pending.has_band else record.correction
+    return replace(
+        record,
+        watched=record.watched * decay + 1.0,
+        covered=record.covered * decay + is_covered,
+        correction=float(learnt),
+    )
 
 
 def tracked(
@@ -137,17 +154,21 @@ def _naive_loss(level: float, naive: float | None, actual: float, loss: float) -
     return loss if naive is None else pinball(level, naive, actual)
 
 
-def _enrolled(record: TrackRecord, history: Series, forecast: Forecast, level: float, ahead: int) -> TrackRecord:
+def _enrolled(record: TrackRecord, history: Series, forecast: Forecast, policy: Policy, ahead: int) -> TrackRecord:
     due = record.enrolled and record.enrolled + spacing(ahead) * forecast.step
     if (due is not None and forecast.origin < due) or len(record.pending) >= MAX_PENDING:
         return record
     time = forecast.origin + ahead * forecast.step
+    upper = corrected(record, forecast, policy.level)[:ahead]
+    is_same = policy.judged_level == policy.level
     pending = Pending(
+        origin=forecast.origin,
         time=time,
-        upper=float(corrected(record, forecast, level)[ahead - 1]),
+        upper=float(upper.max()),
+        forecast=float(upper[-1] if is_same else forecast.at_level(policy.judged_level)[ahead - 1]),
         persistence=_finite(persistence(history)),
         seasonal=_finite(seasonal_naive(history, forecast.season, time)),
-        has_band=bool(forecast.band[ahead - 1] > 0.0),
+        has_band=bool(forecast.band[:ahead].max() > 0.0),
     )
     return replace(record, pending=(*record.pending, pending), enrolled=forecast.origin)
 

@@ -6,10 +6,10 @@ Decides on data and returns data: nothing is read, written or logged here, and `
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from controller.core import calibration, demand, guardrails, replicas
-from controller.core.demand import Demand
+from controller.core import calibration, demand, guardrails, replicas, steering
+from controller.core.demand import Demand, DemandSource
 from controller.core.forecast import Forecast
 from controller.core.memory import Memory, Recommendation
 from controller.core.policy import Policy
@@ -35,6 +35,8 @@ class Decision:
     """`replicas` to ask for at `time`, given `current`; `steps` tell why, also when nothing changes.
 
     `coverage`: the share of late forecasts whose upper quantile held, None while too few are known.
+    `under_provisioned`: the share of late loads that were more than the ready replicas serve well; None without an
+    objective.
     """
 
     time: datetime
@@ -43,6 +45,7 @@ class Decision:
     demand: Demand
     steps: tuple[Step, ...]
     coverage: float | None
+    under_provisioned: float | None = None
 
     @property
     def message(self) -> str:
@@ -63,16 +66,14 @@ def decide(
     `observation` None: the metric system gave nothing at all. `forecast` None: be reactive. `current`: replicas asked
     of the target at present; 0 means that somebody switched it off, and it stays off, as with an HPA.
     """
-    memory = memory.noticing(now, current, since=now - policy.interval, keep=guardrails.longest_period(policy))
-    if observation is not None:
-        lead = policy.lead_time + policy.interval
-        record = calibration.updated(memory.track, observation.history, forecast, policy.quantile, lead)
-        memory = replace(memory, track=record)
+    keep = max(guardrails.longest_period(policy), policy.max_age + policy.window)
+    memory = memory.noticing(now, current, since=now - policy.interval, keep=keep)
+    memory = _learnt(observation, forecast, policy, memory)
     latest = None if observation is None else observation.latest
-    load = demand.assess(now, latest, forecast, policy, memory.track)
+    load = demand.assess(now, latest, forecast, policy, memory)
     problem = "the metric system gave nothing" if observation is None else observation.problem
     wish, memory = _wish(now, load, problem, current, policy, memory)
-    steps = (wish,) if current == 0 else (wish, *_railed(now, wish.after, current, policy, memory))
+    steps = (wish,) if current == 0 else (wish, *_bounded(now, wish.after, load, current, policy, memory))
     decision = Decision(
         time=now,
         current=current,
@@ -80,8 +81,19 @@ def decide(
         demand=load,
         steps=steps,
         coverage=calibration.coverage(memory.track),
+        under_provisioned=None if policy.objective is None else memory.steering.under_provisioned,
     )
     return decision, memory
+
+
+def _learnt(observation: Observation | None, forecast: Forecast | None, policy: Policy, memory: Memory) -> Memory:
+    """What came since the last decision, held against what was said and done."""
+    if observation is None:
+        return memory
+    record = calibration.updated(memory.track, observation.history, forecast, policy)
+    memory = replace(memory, track=record)
+    weight = demand.trusted(forecast, policy, memory)
+    return replace(memory, steering=steering.steered(memory, observation.latest, weight, policy))
 
 
 def _wish(
@@ -116,7 +128,7 @@ def _earlier_wishes(now: datetime, current: int, policy: Policy, memory: Memory)
 
 def _by_load(load: Demand, value: float, current: int, policy: Policy) -> Step:
     needed = replicas.needed(value, policy)
-    share = f"{load.source.value} load {value:.6g} / {policy.target_per_replica:g} per replica"
+    share = f"{_named(load)} load {value:.6g} / {policy.target_per_replica:g} per replica"
     if replicas.is_tolerable(value, current, policy):
         return Step(rule="Tolerance", before=current, after=current, why=f"{share} is within tolerance of {current}")
     return Step(rule="Load", before=current, after=needed, why=f"{share} needs {needed}")
@@ -131,6 +143,35 @@ def _without_metric(now: datetime, problem: str | None, current: int, policy: Po
         return Step(rule="Hold", before=current, after=current, why=words)
     size = max(current, fallback.replicas)
     return Step(rule="Fallback", before=current, after=size, why=f"{words}: at least {fallback.replicas}")
+
+
+def _named(load: Demand) -> str:
+    """Whose load it is, in a word or two."""
+    if load.is_burst:
+        return f"{load.source.value} (burst, above the {load.expected:.6g} that was forecast)"
+    is_padded = load.source is DemandSource.SEEN and load.reactive is not None and load.reactive != load.seen
+    return f"{load.source.value} (with headroom)" if is_padded else load.source.value
+
+
+def _bounded(
+    now: datetime, wished: int, load: Demand, current: int, policy: Policy, memory: Memory
+) -> tuple[Step, ...]:
+    """The wish within what is needed soon and within the rails."""
+    kept = _kept(wished, load, current, policy)
+    railed = _railed(now, kept.after, current, policy if not load.is_burst else _at_once(policy), memory)
+    return railed if kept.after == wished else (kept, *railed)
+
+
+def _kept(wished: int, load: Demand, current: int, policy: Policy) -> Step:
+    """Do not release what is needed again before another replica could have started."""
+    soon = 0 if load.kept is None else replicas.needed(load.kept, policy)
+    after = wished if wished >= current else min(current, max(wished, soon))
+    return Step(rule="ScaleIn", before=wished, after=after, why=f"{soon} will be needed within the next lead time")
+
+
+def _at_once(policy: Policy) -> Policy:
+    """What nobody forecast is not waited out."""
+    return replace(policy, scale_up=replace(policy.scale_up, stabilization=timedelta(0)))
 
 
 def _railed(now: datetime, wished: int, current: int, policy: Policy, memory: Memory) -> tuple[Step, ...]:

@@ -1,6 +1,6 @@
-"""Which load must the target be ready for, and who says so? What is seen, plus what is forecast.
+"""Which load must the target be ready for, and who says so? What is seen, and what is forecast.
 
-The forecast can only add. Must not turn loads into replicas.
+The forecast can only add to what is seen. Must not turn loads into replicas.
 """
 
 from __future__ import annotations
@@ -10,11 +10,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+import numpy as np
+from numpy.typing import NDArray
+
 from controller.core.calibration import corrected, trust
 from controller.core.forecast import Forecast
-from controller.core.memory import TrackRecord
+from controller.core.memory import Memory
 from controller.core.policy import Policy
 from controller.core.series import Sample
+from controller.core.steering import prepared
 
 
 class DemandSource(StrEnum):
@@ -29,9 +33,11 @@ class DemandSource(StrEnum):
 class Demand:
     """One load to be ready for (metric's unit) and who named it.
 
-    `value`: None exactly when `source` is Missing. `seen`: the load now. `forecast`: the peak of the wanted quantile,
-    corrected step by step, until a replica started after this decision could serve; None where there is none. `weight`:
-    how far the forecast was trusted, 0..1.
+    `value`: None exactly when `source` is Missing. `seen`: the load now; `reactive`: with the headroom that it would
+    need without a forecast. `forecast`: the most that is prepared for until a replica started after this decision could
+    serve; None where there is none. `weight`: how far the forecast was trusted, 0..1. `kept`: what a shrinking target
+    must still serve, which looks one lead time further. `expected`: the most that was thought possible of this moment;
+    None where no forecast is trusted.
     """
 
     value: float | None
@@ -39,20 +45,83 @@ class Demand:
     seen: float | None
     forecast: float | None
     weight: float
+    reactive: float | None = None
+    kept: float | None = None
+    expected: float | None = None
+
+    @property
+    def is_burst(self) -> bool:
+        """Whether what is seen has left the forecast upward."""
+        return self.seen is not None and self.expected is not None and self.seen > self.expected
 
 
-def assess(
-    now: datetime, latest: Sample | None, forecast: Forecast | None, policy: Policy, record: TrackRecord
-) -> Demand:
-    """The load to be ready for until the next decision's replicas are up: max(seen, trusted part of the forecast)."""
+def assess(now: datetime, latest: Sample | None, forecast: Forecast | None, policy: Policy, memory: Memory) -> Demand:
+    """The load to be ready for until the next decision's replicas are up: what is seen and what the forecast adds."""
     seen = _usable(now, latest, policy)
-    peak = _peak(now, forecast, policy, record)
-    weight = trust(record, spare=(1.0 - policy.quantile) * policy.target_per_replica)
+    weight = trusted(forecast, policy, memory)
+    outlook = None if forecast is None else _outlook(now, forecast, policy, memory)
+    peak = None if outlook is None else outlook.peak
     if seen is None:
         return Demand(value=None, source=DemandSource.MISSING, seen=None, forecast=peak, weight=weight)
-    value = seen if peak is None else seen + weight * max(0.0, peak - seen)
-    source = DemandSource.FORECAST if value > seen else DemandSource.SEEN
-    return Demand(value=value, source=source, seen=seen, forecast=peak, weight=weight)
+    reactive = seen if policy.objective is None else seen * memory.steering.headroom
+    value = _weighed(seen, reactive, peak, weight)
+    is_forecast = value > seen and (weight >= 0.5 or value > reactive)  # noqa: PLR2004  # the larger part
+    return Demand(
+        value=value,
+        source=DemandSource.FORECAST if is_forecast else DemandSource.SEEN,
+        seen=seen,
+        forecast=peak,
+        weight=weight,
+        reactive=reactive,
+        kept=value if outlook is None else _weighed(seen, reactive, outlook.kept, weight),
+        expected=outlook.expected if outlook is not None and weight > 0.0 else None,
+    )
+
+
+def trusted(forecast: Forecast | None, policy: Policy, memory: Memory) -> float:
+    """The forecast's weight, 0..1; nothing is trusted that is not there."""
+    spare = (1.0 - policy.judged_level) * policy.target_per_replica
+    return 0.0 if forecast is None else trust(memory.track, spare=spare)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Outlook:
+    """The most that is prepared for: within the window that a new replica needs, one lead time further, and now.
+
+    None where the forecast does not reach. `expected`: no less than the forecast's highest level.
+    """
+
+    peak: float | None
+    kept: float | None
+    expected: float | None
+
+
+def _outlook(now: datetime, forecast: Forecast, policy: Policy, memory: Memory) -> _Outlook:
+    steps = forecast.steps_between(now, now + policy.window)
+    further = forecast.steps_between(now, now + policy.window + policy.lead_time)
+    upper = _prepared(forecast, policy, memory)
+    expected = [upper[steps.start], forecast.quantiles[steps.start, -1]] if steps.start < len(upper) else []
+    return _Outlook(
+        peak=_highest(upper[steps]),
+        kept=_highest(upper[further]),
+        expected=_highest(np.array(expected)),
+    )
+
+
+def _prepared(forecast: Forecast, policy: Policy, memory: Memory) -> NDArray[np.float64]:
+    if policy.objective is None:
+        return corrected(memory.track, forecast, policy.level)
+    return prepared(memory.steering, forecast, policy.level)
+
+
+def _highest(loads: NDArray[np.float64]) -> float | None:
+    highest = float(loads.max(initial=-math.inf))
+    return highest if math.isfinite(highest) else None
+
+
+def _weighed(seen: float, reactive: float, peak: float | None, weight: float) -> float:
+    """From what would be done without the forecast to what it says, by its weight, and never below what is seen."""
+    return max(seen, reactive if peak is None else reactive + weight * (peak - reactive))
 
 
 def _usable(now: datetime, latest: Sample | None, policy: Policy) -> float | None:
@@ -60,11 +129,3 @@ def _usable(now: datetime, latest: Sample | None, policy: Policy) -> float | Non
     if latest is None or now - latest.time > policy.max_age:
         return None
     return latest.value if math.isfinite(latest.value) and latest.value >= 0.0 else None
-
-
-def _peak(now: datetime, forecast: Forecast | None, policy: Policy, record: TrackRecord) -> float | None:
-    if forecast is None:
-        return None
-    steps = forecast.steps_between(now, now + policy.lead_time + policy.interval)
-    peak = float(corrected(record, forecast, policy.quantile)[steps].max(initial=-math.inf))
-    return peak if math.isfinite(peak) else None

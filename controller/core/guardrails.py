@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from controller.core.memory import Memory, Recommendation
+from controller.core.memory import TURNS_KEPT, Memory, Recommendation
 from controller.core.policy import Policy, PolicyType, RatePolicy, ScalingRules, SelectPolicy
 
 Rail = Callable[[datetime, int, int, Policy, Memory], tuple[int, str]]
@@ -39,6 +39,15 @@ def rate(now: datetime, wished: int, current: int, policy: Policy, memory: Memor
     return wished, ""
 
 
+def flap_budget(now: datetime, wished: int, current: int, policy: Policy, memory: Memory) -> tuple[int, str]:
+    """Do not turn from growing to shrinking once the hour's turns are used up; growing is never held back."""
+    budget = policy.flap_budget
+    if budget is None or wished >= current or memory.direction <= 0:
+        return wished, ""
+    turns = sum(turn > now - TURNS_KEPT for turn in memory.turns)
+    return (wished if turns < budget else current), f"it turned {turns} times in the last hour, {budget} are allowed"
+
+
 def bounds(now: datetime, wished: int, current: int, policy: Policy, memory: Memory) -> tuple[int, str]:
     """Stay within minReplicas and maxReplicas, whatever anyone wished."""
     del now, current, memory
@@ -47,7 +56,12 @@ def bounds(now: datetime, wished: int, current: int, policy: Policy, memory: Mem
     return min(wished, policy.max_replicas), f"maxReplicas is {policy.max_replicas}"
 
 
-RAILS: tuple[tuple[str, Rail], ...] = (("Stabilization", hold_down), ("Rate", rate), ("Bounds", bounds))
+RAILS: tuple[tuple[str, Rail], ...] = (
+    ("Stabilization", hold_down),
+    ("Rate", rate),
+    ("FlapBudget", flap_budget),
+    ("Bounds", bounds),
+)
 
 
 def longest_period(policy: Policy) -> timedelta:

@@ -10,8 +10,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Self
 
-VERSION = 2
-_RELATIVE = 1  # where the correction was a share of the load: it is dropped, all else is the same
+VERSION = 3
+START_HEADROOM = 1.0 / 0.7  # as with a HorizontalPodAutoscaler at 70 %
+TURNS_KEPT = timedelta(hours=1)  # a flap budget is by the hour
+_OLD = (1, 2)  # versions whose track record spoke of other forecasts: it is dropped, all else is the same
 
 
 class MemoryFormatError(ValueError):
@@ -36,14 +38,17 @@ class Recommendation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pending:
-    """A forecast waiting for the truth about the step that ends at `time` (loads in the metric's unit).
+    """A forecast waiting for the truth about the steps after `origin` until `time` (loads in the metric's unit).
 
-    `upper`: what was prepared for. `persistence`, `seasonal`: the naive forecasts; None where there was none.
-    `has_band`: whether a correction could have moved `upper`, so that its truth says something of the correction.
+    `upper`: what none of them should exceed. `forecast`: of the last one, at the level that is judged; `persistence`,
+    `seasonal`: the naive forecasts of it, None where there was none. `has_band`: whether a correction could have moved
+    `upper`, so that its truth says something of the correction.
     """
 
+    origin: datetime
     time: datetime
     upper: float
+    forecast: float
     persistence: float | None
     seasonal: float | None
     has_band: bool
@@ -53,13 +58,15 @@ class Pending:
 class TrackRecord:
     """How the forecasts of late compare with what came.
 
-    `loss*`: decayed sums of pinball loss; `covered`, `settled`: decayed counts of forecasts. `correction`: shift of
-    the upper quantile, learnt online, in bands (`Forecast.band`). `enrolled`: the origin of the newest one taken in.
+    `loss*`: decayed sums of pinball loss over `settled` forecasts, a decayed count. `covered`, `watched`: decayed
+    counts of windows whose highest load stayed below the upper quantile, and of all. `correction`: shift of the upper
+    quantile, learnt online, in bands (`Forecast.band`). `enrolled`: the origin of the newest one taken in.
     """
 
     pending: tuple[Pending, ...] = ()
     enrolled: datetime | None = None
     settled: float = 0.0
+    watched: float = 0.0
     covered: float = 0.0
     loss: float = 0.0
     loss_persistence: float = 0.0
@@ -68,11 +75,33 @@ class TrackRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Steering:
+    """What is added so that the load is short of replicas no more often than the objective allows.
+
+    `shift`: units of the forecast's doubt added to it. `headroom`: factor on what is seen, where no forecast is
+    trusted. `time`: of the newest load that was judged. `settled`, `short`: decayed counts of judged loads, and of
+    those that were more than the ready replicas serve well.
+    """
+
+    shift: float = 0.0
+    headroom: float = START_HEADROOM
+    time: datetime | None = None
+    settled: float = 0.0
+    short: float = 0.0
+
+    @property
+    def under_provisioned(self) -> float | None:
+        """The share of late loads that were too much for the ready replicas; None where none was judged."""
+        return self.short / self.settled if self.settled > 0.0 else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Memory:
     """Everything one decision leaves for the next.
 
     `size`: the replicas found at the last decision and when that was.
     `last_metric`: when the metric was last usable, or else first missed.
+    `direction`: 1 when the last change of size was up, -1 down, 0 when there was none; `turns`: when it turned.
     """
 
     size: Recommendation | None = None
@@ -80,6 +109,9 @@ class Memory:
     recommendations: tuple[Recommendation, ...] = ()
     last_metric: datetime | None = None
     track: TrackRecord = field(default_factory=TrackRecord)
+    steering: Steering = field(default_factory=Steering)
+    direction: int = 0
+    turns: tuple[datetime, ...] = ()
 
     def noticing(self, now: datetime, current: int, *, since: datetime, keep: timedelta) -> Self:
         """Take in the size found now; a difference from the last one becomes a change at the time of that decision.
@@ -89,15 +121,35 @@ class Memory:
         Changes older than `keep` are forgotten.
         """
         past = self._until(now)
-        changes = past.changes
+        changes, direction, turns = past.changes, past.direction, past.turns
         if past.size is not None and past.size.replicas != current:
             change = SizeChange(time=max(past.size.time, since), change=current - past.size.replicas)
             changes = (*changes, change)
+            direction = 1 if change.change > 0 else -1
+            turns = (*turns, change.time) if direction * past.direction < 0 else turns
         return replace(
             past,
             size=Recommendation(time=now, replicas=current),
             changes=tuple(change for change in changes if change.time > now - keep),
+            direction=direction,
+            turns=tuple(turn for turn in turns if turn > now - TURNS_KEPT),
         )
+
+    def smallest_since(self, time: datetime) -> int | None:
+        """The fewest replicas that were asked for from just after `time` until now; None where no size is known.
+
+        Those that have been asked for all that long have had that long to start; a younger one goes first when the size
+        shrinks, as a ReplicaSet does it.
+        """
+        if self.size is None:
+            return None
+        smallest = size = self.size.replicas
+        for change in reversed(self.changes):
+            if change.time <= time:
+                break
+            size -= change.change
+            smallest = min(smallest, size)
+        return max(0, smallest)
 
     def _until(self, now: datetime) -> Self:
         """What is told of the future, since the clock was put back, counts as of now: so it runs out in its time."""
@@ -110,6 +162,8 @@ class Memory:
             recommendations=tuple(replace(wish, time=min(wish.time, now)) for wish in self.recommendations),
             last_metric=self.last_metric and min(self.last_metric, now),
             track=replace(self.track, pending=(), enrolled=None),
+            steering=replace(self.steering, time=self.steering.time and min(self.steering.time, now)),
+            turns=tuple(min(turn, now) for turn in self.turns),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -123,57 +177,84 @@ class Memory:
             "lastMetric": self.last_metric and _stamp(self.last_metric),
             "track": {
                 "pending": [
-                    [_stamp(one.time), one.upper, one.persistence, one.seasonal, int(one.has_band)]
+                    [
+                        _stamp(one.origin),
+                        _stamp(one.time),
+                        *(one.upper, one.forecast, one.persistence, one.seasonal, int(one.has_band)),
+                    ]
                     for one in track.pending
                 ],
                 "enrolled": track.enrolled and _stamp(track.enrolled),
                 **{name: getattr(track, name) for name in _SUMS},
             },
+            "steering": {
+                "time": self.steering.time and _stamp(self.steering.time),
+                **{name: getattr(self.steering, name) for name in _STEERED},
+            },
+            "direction": self.direction,
+            "turns": [_stamp(turn) for turn in self.turns],
         }
 
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> Self:
-        """Read what `to_json` writes, or wrote in the version before; raises MemoryFormatError for anything else."""
-        if raw.get("version") not in (_RELATIVE, VERSION):
-            raise MemoryFormatError(
-                f"version {raw.get('version')!r} is not known; this release reads {_RELATIVE} and {VERSION}"
-            )
+        """Read what `to_json` writes, or wrote in the versions before; raises MemoryFormatError for anything else."""
+        version = raw.get("version")
+        if version not in (*_OLD, VERSION):
+            raise MemoryFormatError(f"version {version!r} is not known; this release reads 1 to {VERSION}")
         try:
-            track = _track(raw["track"]) if raw["version"] == VERSION else _relative_track(raw["track"])
-            return cls(
+            known = cls(
                 size=None if raw["size"] is None else _recommendation(*raw["size"]),
                 changes=tuple(SizeChange(time=_time(time), change=int(change)) for time, change in raw["changes"]),
                 recommendations=tuple(_recommendation(*one) for one in raw["recommendations"]),
                 last_metric=_time_or_none(raw["lastMetric"]),
-                track=track,
             )
+            return known if version in _OLD else replace(known, **_since_version_3(raw))
         except (KeyError, TypeError, ValueError) as error:
             raise MemoryFormatError(f"the stored memory is malformed: {error!r}") from error
 
 
-_SUMS = ("settled", "covered", "loss", "loss_persistence", "loss_seasonal", "correction")
+_SUMS = ("settled", "watched", "covered", "loss", "loss_persistence", "loss_seasonal", "correction")
+_STEERED = ("shift", "headroom", "settled", "short")
+
+
+def _since_version_3(raw: Mapping[str, Any]) -> dict[str, Any]:
+    steering = raw["steering"]
+    return {
+        "track": _track(raw["track"]),
+        "steering": Steering(
+            time=_time_or_none(steering["time"]), **{name: float(steering[name]) for name in _STEERED}
+        ),
+        "direction": int(raw["direction"]),
+        "turns": tuple(_time(turn) for turn in raw["turns"]),
+    }
 
 
 def _track(raw: Mapping[str, Any]) -> TrackRecord:
     return TrackRecord(
-        pending=tuple(
-            Pending(
-                time=_time(time),
-                upper=float(upper),
-                persistence=None if persistence is None else float(persistence),
-                seasonal=None if seasonal is None else float(seasonal),
-                has_band=bool(has_band),
-            )
-            for time, upper, persistence, seasonal, has_band in raw["pending"]
-        ),
+        pending=tuple(_pending(*one) for one in raw["pending"]),
         enrolled=_time_or_none(raw["enrolled"]),
         **{name: float(raw[name]) for name in _SUMS},
     )
 
 
-def _relative_track(raw: Mapping[str, Any]) -> TrackRecord:
-    """What waits was corrected by a share of itself, so it is scored, but says nothing of the correction in bands."""
-    return _track({**raw, "pending": [[*one, False] for one in raw["pending"]], "correction": 0.0})
+def _pending(
+    origin: str,
+    time: str,
+    upper: float,
+    forecast: float,
+    persistence: float | None,
+    seasonal: float | None,
+    has_band: int,
+) -> Pending:
+    return Pending(
+        origin=_time(origin),
+        time=_time(time),
+        upper=float(upper),
+        forecast=float(forecast),
+        persistence=None if persistence is None else float(persistence),
+        seasonal=None if seasonal is None else float(seasonal),
+        has_band=bool(has_band),
+    )
 
 
 def _recommendation(time: str, replicas: int) -> Recommendation:

@@ -53,8 +53,10 @@ class Fallback:
 class Policy:
     """The user's rules. `target_per_replica`: the load one replica serves well, metric's unit, > 0.
 
-    `quantile`: in (0, 1); the forecast level to be ready for. `lead_time`: how long a replica takes to be ready.
-    `interval`: the time between two decisions.
+    `objective`: in (0, 1); the share of time in which the load may be more than the ready replicas serve well. With
+    one, what is prepared for is steered to meet it; without, `quantile`, in (0, 1), is the level to be ready for.
+    `lead_time`: how long a replica takes to be ready. `interval`: the time between two decisions.
+    `flap_budget`: how often in an hour the size may turn from growing to shrinking; None: as often as it likes.
     """
 
     min_replicas: int
@@ -66,6 +68,23 @@ class Policy:
     scale_up: ScalingRules
     scale_down: ScalingRules
     fallback: Fallback
+    objective: float | None = None
+    flap_budget: int | None = None
+
+    @property
+    def level(self) -> float:
+        """The forecast level that preparing starts from, in (0, 1)."""
+        return self.quantile if self.objective is None else 1.0 - self.objective
+
+    @property
+    def judged_level(self) -> float:
+        """The level at which forecasts are compared: the one that is used, or the median where steering adds to it."""
+        return self.quantile if self.objective is None else 0.5
+
+    @property
+    def window(self) -> timedelta:
+        """How far ahead must be prepared for now: a replica asked for at the next decision is ready only then."""
+        return self.lead_time + self.interval
 
     @property
     def max_age(self) -> timedelta:

@@ -63,6 +63,14 @@ class Series:
             return float("nan")
         return float(self.values[len(self) - 1 - back])
 
+    def highest(self, start: datetime, end: datetime) -> float:
+        """The highest value of the steps after `start` until `end`, both on the grid; NaN where any is not known."""
+        steps, ahead = (end - start) // self.step, (self.end - end) // self.step
+        first = len(self) - ahead - steps
+        if first < 0 or ahead < 0 or steps < 1:
+            return float("nan")
+        return float(self.values[first : first + steps].max())
+
     def tail(self, count: int) -> Self:
         """The last `count` steps; padded with NaN at the front where the series is shorter."""
         kept = self.values[max(0, len(self) - count) :]

@@ -25,11 +25,18 @@ from controller.core.calibration import (
 )
 from controller.core.forecast import Forecast
 from controller.core.memory import TrackRecord
-from tests.builders import NOW, STEP, forecast, series
+from controller.core.policy import Policy
+from tests.builders import NOW, STEP, forecast, policy, series
 
 UNTRIED = TrackRecord()
 LEVEL = 0.9
 DAY = 288  # steps
+
+
+def _over(window: timedelta) -> Policy:
+    """Rules that prepare for so much time, for the quantile 0.9."""
+    return policy(lead=window, interval=timedelta(0))
+
 
 NONE = 1e-9  # a spare replica that costs next to nothing
 
@@ -40,7 +47,7 @@ def _lived(loads: list[float], upper: Callable[[int], float], record: TrackRecor
     for t in range(1, len(loads)):
         now = NOW + t * STEP
         history = series(loads[max(0, t - DAY - 1) : t], end=now)
-        record = updated(record, history, forecast(upper(t), origin=now), LEVEL, STEP)
+        record = updated(record, history, forecast(upper(t), origin=now), _over(STEP))
         records.append(record)
     return records
 
@@ -117,20 +124,20 @@ def test_correction_stays_within_its_bounds() -> None:
 
 
 def test_coverage_is_unknown_until_enough_is_settled() -> None:
-    assert coverage(TrackRecord(settled=5.0, covered=5.0)) is None
+    assert coverage(TrackRecord(watched=5.0, covered=5.0)) is None
 
 
 def test_coverage_is_the_share_of_late_forecasts_that_held() -> None:
-    assert coverage(TrackRecord(settled=8.0, covered=6.0)) == 0.75
+    assert coverage(TrackRecord(watched=8.0, covered=6.0)) == 0.75
 
 
 def test_without_a_forecast_nothing_is_learnt() -> None:
-    assert updated(UNTRIED, series([1.0]), None, LEVEL, STEP) is UNTRIED
+    assert updated(UNTRIED, series([1.0]), None, _over(STEP)) is UNTRIED
 
 
 def test_the_same_forecast_is_taken_in_once() -> None:
-    once = updated(UNTRIED, series([1.0]), forecast(5.0), LEVEL, STEP)
-    assert updated(once, series([1.0]), forecast(5.0), LEVEL, STEP) == once
+    once = updated(UNTRIED, series([1.0]), forecast(5.0), _over(STEP))
+    assert updated(once, series([1.0]), forecast(5.0), _over(STEP)) == once
 
 
 @pytest.mark.parametrize(
@@ -143,7 +150,7 @@ def test_the_same_forecast_is_taken_in_once() -> None:
     ],
 )
 def test_what_waits_for_the_truth_by_lead(lead: timedelta, ahead: int, upper: float) -> None:
-    (pending,) = updated(UNTRIED, series([1.0]), forecast(5, 6, 7), LEVEL, lead).pending
+    (pending,) = updated(UNTRIED, series([1.0]), forecast(5, 6, 7), _over(lead)).pending
     assert (pending.time, pending.upper) == (NOW + ahead * STEP, upper)
 
 
@@ -165,8 +172,8 @@ def test_no_correction_goes_below_zero_or_more_than_doubles_the_level(
 def test_a_forecast_without_a_band_is_scored_but_teaches_no_correction(load: float, came: float) -> None:
     flat = Forecast(origin=NOW, step=STEP, levels=(0.5, 0.9), quantiles=np.array([[load, load]]))
     before = TrackRecord(correction=0.25)
-    waiting = updated(before, series([1.0]), flat, LEVEL, STEP)
-    after = updated(waiting, series([1.0, came], end=NOW + STEP), flat, LEVEL, STEP)
+    waiting = updated(before, series([1.0]), flat, _over(STEP))
+    after = updated(waiting, series([1.0, came], end=NOW + STEP), flat, _over(STEP))
     assert corrected(before, flat, LEVEL)[0] == load
     assert (after.settled, after.correction) == (1.0, 0.25)
 
@@ -175,8 +182,8 @@ def test_a_forecast_without_a_band_is_scored_but_teaches_no_correction(load: flo
 @pytest.mark.parametrize("ahead", [1, 4, 16])
 def test_a_miss_far_ahead_moves_the_correction_less(ahead: int) -> None:
     expected = forecast(*[5.0] * 16)
-    waiting = updated(UNTRIED, series([1.0]), expected, LEVEL, ahead * STEP)
-    after = updated(waiting, series([99.0] * ahead, end=NOW + ahead * STEP), expected, LEVEL, ahead * STEP)
+    waiting = updated(UNTRIED, series([1.0]), expected, _over(ahead * STEP))
+    after = updated(waiting, series([99.0] * ahead, end=NOW + ahead * STEP), expected, _over(ahead * STEP))
     assert after.correction == pytest.approx(0.9 * CORRECTION_RATE / math.sqrt(ahead))
 
 
@@ -185,7 +192,7 @@ def test_what_waits_is_thinned_evenly_where_the_lead_spans_many_steps(ahead: int
     record, most = UNTRIED, 0
     for t in range(2 * ahead):
         now = NOW + t * STEP
-        record = updated(record, series([1.0], end=now), forecast(*[5.0] * ahead, origin=now), LEVEL, ahead * STEP)
+        record = updated(record, series([1.0], end=now), forecast(*[5.0] * ahead, origin=now), _over(ahead * STEP))
         most = max(most, len(record.pending))
     apart = {later.time - one.time for one, later in pairwise(record.pending)}
     assert (spacing(ahead), most, apart - {steps * STEP}) == (steps, waiting, set())
@@ -199,7 +206,7 @@ def test_what_is_lately_does_not_depend_on_how_many_are_scored(ahead: int, steps
     for t in range(ahead + steps + 1):
         now = NOW + t * STEP
         expected = forecast(*[5.0] * ahead, origin=now)
-        record = updated(record, series([1.0] * DAY, end=now), expected, LEVEL, ahead * STEP)
+        record = updated(record, series([1.0] * DAY, end=now), expected, _over(ahead * STEP))
     assert record.settled == pytest.approx(1 + 0.5 ** (steps / 72))
 
 
@@ -207,13 +214,13 @@ def test_a_lead_that_got_shorter_leaves_no_more_waiting_than_is_allowed() -> Non
     record = UNTRIED
     for t in range(300):
         now, lead = NOW + t * STEP, (144 if t < 141 else 72) * STEP
-        record = updated(record, series([1.0], end=now), forecast(*[5.0] * 144, origin=now), LEVEL, lead)
+        record = updated(record, series([1.0], end=now), forecast(*[5.0] * 144, origin=now), _over(lead))
         assert len(record.pending) <= MAX_PENDING
 
 
 def test_a_step_that_was_never_recorded_settles_nothing() -> None:
-    waiting = updated(UNTRIED, series([1.0]), forecast(5.0), LEVEL, STEP)
-    after = updated(waiting, series([1.0, math.nan], end=NOW + STEP), forecast(5.0), LEVEL, STEP)
+    waiting = updated(UNTRIED, series([1.0]), forecast(5.0), _over(STEP))
+    after = updated(waiting, series([1.0, math.nan], end=NOW + STEP), forecast(5.0), _over(STEP))
     assert (after.settled, after.pending) == (0.0, ())
 
 

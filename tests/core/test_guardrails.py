@@ -126,7 +126,7 @@ def test_bounds_from_2_to_8_by_wish(wished: int, allowed: int) -> None:
 
 
 def test_bounds_come_last() -> None:
-    assert [name for name, _ in RAILS] == ["Stabilization", "Rate", "Bounds"]
+    assert [name for name, _ in RAILS] == ["Stabilization", "Rate", "FlapBudget", "Bounds"]
 
 
 def test_changes_matter_for_the_longest_period_of_either_direction() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -12,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.core.memory import Memory, MemoryFormatError, Pending, Recommendation, SizeChange, TrackRecord
+from controller.core.memory import Memory, MemoryFormatError, Pending, Recommendation, SizeChange, Steering, TrackRecord
 from controller.core.series import EPOCH
 from tests.builders import NOW, seconds
 
@@ -21,13 +20,21 @@ SIZES = st.integers(0, 2**31 - 1)
 LOADS = st.floats(0, 1e15)
 MAYBE_LOADS = st.none() | LOADS
 PENDING = st.builds(
-    Pending, time=TIMES, upper=LOADS, persistence=MAYBE_LOADS, seasonal=MAYBE_LOADS, has_band=st.booleans()
+    Pending,
+    origin=TIMES,
+    time=TIMES,
+    upper=LOADS,
+    forecast=LOADS,
+    persistence=MAYBE_LOADS,
+    seasonal=MAYBE_LOADS,
+    has_band=st.booleans(),
 )
 RECORDS = st.builds(
     TrackRecord,
     pending=st.lists(PENDING, max_size=3).map(tuple),
     enrolled=st.none() | TIMES,
     settled=LOADS,
+    watched=LOADS,
     covered=LOADS,
     loss=LOADS,
     loss_persistence=LOADS,
@@ -42,6 +49,11 @@ MEMORIES = st.builds(
     recommendations=st.lists(RECOMMENDATIONS, max_size=3).map(tuple),
     last_metric=st.none() | TIMES,
     track=RECORDS,
+    steering=st.builds(
+        Steering, shift=st.floats(-1, 20), headroom=st.floats(1, 4), time=st.none() | TIMES, settled=LOADS, short=LOADS
+    ),
+    direction=st.sampled_from([-1, 0, 1]),
+    turns=st.lists(TIMES, max_size=3).map(tuple),
 )
 STORED: dict[str, Any] = Memory(
     size=Recommendation(time=NOW, replicas=3), changes=(SizeChange(time=NOW, change=1),), last_metric=NOW
@@ -57,7 +69,7 @@ def test_json_text_and_back_is_equal(memory: Memory) -> None:
     ("key", "value"),
     [
         ("version", 0),
-        ("version", 3),
+        ("version", 4),
         ("version", None),
         ("size", [NOW.isoformat()]),
         ("size", ["yesterday", 3]),
@@ -84,24 +96,24 @@ def test_absent_field_is_refused(key: str) -> None:
         Memory.from_json({name: value for name, value in STORED.items() if name != key})
 
 
-def _as_version_1(memory: Memory) -> Any:
-    """As the version before wrote it: the correction was a share of the load, and what waited had no band."""
-    stored = memory.to_json()
-    track = stored["track"]
-    return stored | {"version": 1, "track": track | {"pending": [one[:4] for one in track["pending"]]}}
-
-
+@pytest.mark.parametrize("version", [1, 2])
 @given(memory=MEMORIES)
-def test_of_version_1_all_but_the_correction_is_kept(memory: Memory) -> None:
-    waiting = tuple(replace(one, has_band=False) for one in memory.track.pending)
-    expected = replace(memory, track=replace(memory.track, pending=waiting, correction=0.0))
-    assert Memory.from_json(json.loads(json.dumps(_as_version_1(memory)))) == expected
+def test_of_an_older_version_all_but_what_was_learnt_is_kept(version: int, memory: Memory) -> None:
+    """Its forecasts waited for one step and not for the highest of several, and nothing was steered."""
+    stored = {key: memory.to_json()[key] for key in ("size", "changes", "recommendations", "lastMetric", "track")}
+    expected = Memory(
+        size=memory.size,
+        changes=memory.changes,
+        recommendations=memory.recommendations,
+        last_metric=memory.last_metric,
+    )
+    assert Memory.from_json(json.loads(json.dumps(stored | {"version": version}))) == expected
 
 
-@pytest.mark.parametrize("track", [[], {}, None, {"pending": [[NOW.isoformat(), 1.0]]}], ids=repr)
-def test_a_malformed_version_1_is_refused(track: object) -> None:
+@pytest.mark.parametrize("key", ["size", "changes", "recommendations", "lastMetric"])
+def test_a_malformed_version_2_is_refused(key: str) -> None:
     with pytest.raises(MemoryFormatError):
-        Memory.from_json(copy.deepcopy(STORED) | {"version": 1, "track": track})
+        Memory.from_json({name: value for name, value in STORED.items() if name != key} | {"version": 2})
 
 
 def test_a_size_that_differs_is_a_change_at_the_last_decision() -> None:
@@ -127,3 +139,38 @@ def test_the_same_size_is_no_change() -> None:
 def test_a_change_is_kept_by_age(age: float, is_kept: bool) -> None:
     memory = Memory(changes=(SizeChange(time=NOW - timedelta(seconds=age), change=2),))
     assert bool(memory.noticing(NOW, 3, since=NOW, keep=seconds(60)).changes) is is_kept
+
+
+def _grown(*sizes: int) -> Memory:
+    """A memory of these sizes, one found every 15 seconds, the last one at NOW."""
+    memory = Memory()
+    for index, size in enumerate(sizes):
+        now = NOW + seconds(15 * (index + 1 - len(sizes)))
+        memory = memory.noticing(now, size, since=now - seconds(15), keep=seconds(3600))
+    return memory
+
+
+@given(sizes=st.lists(st.integers(0, 9), min_size=1, max_size=20), back=st.integers(0, 25))
+def test_the_smallest_size_of_late_is_that_of_all_sizes(sizes: list[int], back: int) -> None:
+    # a size that is found at one decision was asked for at the one before
+    expected = min(sizes[max(0, len(sizes) - 1 - back) :])
+    assert _grown(*sizes).smallest_since(NOW - seconds(15 * (back + 1))) == expected
+
+
+def test_no_size_is_known_before_the_first_decision() -> None:
+    assert Memory().smallest_since(NOW) is None
+
+
+@pytest.mark.parametrize(
+    ("sizes", "direction", "turns"),
+    [((3, 3), 0, 0), ((3, 5, 6), 1, 0), ((3, 5, 4), -1, 1), ((3, 5, 5, 4, 4, 6), 1, 2), ((5, 3, 1), -1, 0)],
+)
+def test_a_turn_is_a_change_the_other_way(sizes: tuple[int, ...], direction: int, turns: int) -> None:
+    memory = _grown(*sizes)
+    assert (memory.direction, len(memory.turns)) == (direction, turns)
+
+
+def test_a_turn_is_forgotten_after_an_hour() -> None:
+    memory = _grown(3, 5, 4)
+    later = memory.turns[0] + seconds(3600)
+    assert memory.noticing(later, 4, since=NOW, keep=seconds(60)).turns == ()

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.lib.stride_tricks import sliding_window_view
 
 from controller.core.calibration import corrected, rate, updated
 from controller.core.forecast import Forecast
 from controller.core.memory import TrackRecord
 from controller.core.series import Series
 from controller.forecaster import FloatArray
+from tests.builders import policy
 from tests.training.small import END
 from training.measures import Floats, pinball
 from training.tracking import replayed
@@ -40,14 +43,15 @@ def test_the_replay_is_what_the_controller_would_have_done(ahead: int) -> None:
     quantiles = np.sort(random.uniform(80, 120, (count, 1, len(_LEVELS))), axis=-1).astype(np.float32)
     quantiles[100:120] = 90  # no band
 
+    prepared = replace(policy(lead=ahead * _STEP, interval=timedelta(0)), quantile=_LEVELS[level])
     record, expected = TrackRecord(), []
     for origin in range(count):
         history = Series(end=END + origin * _STEP, step=_STEP, values=values[: origin + 1])
         rows = np.broadcast_to(quantiles[origin].astype(np.float64), (ahead, len(_LEVELS)))
         forecast = Forecast(origin=history.end, step=_STEP, levels=_LEVELS, quantiles=rows)
-        record = updated(record, history, forecast, _LEVELS[level], ahead * _STEP)
+        record = updated(record, history, forecast, prepared)
         expected.append(corrected(record, forecast, _LEVELS[level])[ahead - 1])
-    came = values[ahead : ahead + count, None]
+    came = sliding_window_view(values[1:], ahead).max(axis=1)[:count, None]  # the controller corrects for the highest
     found = replayed(quantiles, came, [ahead], _LEVELS)[:, 0, level]
 
     np.testing.assert_allclose(found, expected, rtol=1e-9)

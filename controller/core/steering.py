@@ -1,0 +1,79 @@
+"""How much must be added so that the load is short of replicas no more often than the objective allows?
+
+Each load that is seen is held against the replicas that could be ready for it. One that is too much raises what is
+added, every other lowers it a little, in such proportion that the share of time that is short becomes the objective,
+whatever the forecasts are like (adaptive conformal inference: Gibbs and Candes 2021; with steps that shrink:
+Angelopoulos, Barber and Bates 2024, "Online conformal prediction with decaying step sizes"; docs/decisions/0010).
+What is steered is what is used: rounding up, rails and start-up times are part of what is measured.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from datetime import timedelta
+
+import numpy as np
+from numpy.typing import NDArray
+
+from controller.core.forecast import Forecast
+from controller.core.memory import Memory, Steering
+from controller.core.policy import Policy
+from controller.core.series import Sample
+
+SHIFT_RATE = 0.05  # units that one short load moves the shift, at most, once many were judged
+HEADROOM_RATE = 0.02  # the same for the logarithm of the headroom
+EAGER, EAGER_FOR = 10.0, 200.0  # at first so many times as far, halved after so many judged loads
+HALF_LIFE = timedelta(days=1)  # of the counts behind the share that is told
+SHIFT_BOUNDS = (-1.0, 20.0)
+HEADROOM_BOUNDS = (1.0, 4.0)
+MOST = 4.0  # no shift makes more of a forecast, however unsure it is
+LEAST_UNIT = 0.05  # of the forecast: a model that is sure beyond reason can still be corrected
+
+
+def steered(memory: Memory, latest: Sample | None, weight: float, policy: Policy) -> Steering:
+    """Learn from the newest load, once. `weight`: how far the forecast decides, 0..1; the headroom learns the rest.
+
+    Where no more replicas may be had, or none are wanted, a short load says nothing about what is added.
+    """
+    past = memory.steering
+    if policy.objective is None or latest is None or memory.size is None or not _is_news(past, latest):
+        return past
+    ready = memory.smallest_since(latest.time - policy.window)
+    if ready is None or memory.size.replicas == 0:
+        return past
+    is_short = latest.value > ready * policy.target_per_replica
+    judged = _counted(past, latest, is_short=is_short)
+    if is_short and memory.size.replicas >= policy.max_replicas:
+        return judged
+    return _moved(judged, (is_short - policy.objective) * _eagerness(past), weight)
+
+
+def prepared(steering: Steering, forecast: Forecast, level: float) -> NDArray[np.float64]:
+    """The load to be ready for in each step: the quantile `level` and what steering adds; shape [horizon]."""
+    upper = forecast.at_level(level)
+    unit = np.maximum(forecast.band, LEAST_UNIT * upper)
+    return np.minimum(np.maximum(upper + steering.shift * unit, 0.0), MOST * upper)
+
+
+def _is_news(past: Steering, latest: Sample) -> bool:
+    return math.isfinite(latest.value) and (past.time is None or latest.time > past.time)
+
+
+def _counted(past: Steering, latest: Sample, *, is_short: bool) -> Steering:
+    decay = 1.0 if past.time is None else 0.5 ** ((latest.time - past.time) / HALF_LIFE)
+    return replace(past, time=latest.time, settled=past.settled * decay + 1.0, short=past.short * decay + is_short)
+
+
+def _eagerness(past: Steering) -> float:
+    return 1.0 + EAGER / (1.0 + past.settled / EAGER_FOR)
+
+
+def _moved(judged: Steering, error: float, weight: float) -> Steering:
+    shift = judged.shift + SHIFT_RATE * weight * error
+    headroom = judged.headroom * math.exp(HEADROOM_RATE * (1.0 - weight) * error)
+    return replace(judged, shift=_within(shift, SHIFT_BOUNDS), headroom=_within(headroom, HEADROOM_BOUNDS))
+
+
+def _within(value: float, bounds: tuple[float, float]) -> float:
+    return min(max(value, bounds[0]), bounds[1])

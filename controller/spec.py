@@ -15,6 +15,7 @@ from enum import StrEnum
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from controller.core.experiment import Arm, Plan
 from controller.core.policy import Fallback, Policy, PolicyType, RatePolicy, ScalingRules, SelectPolicy
 from controller.fields import Fields, Form, SpecError, duration
 
@@ -23,9 +24,7 @@ __all__ = [
     "KIND",
     "PLURAL",
     "VERSION",
-    "Arm",
     "BasicAuth",
-    "ExperimentSpec",
     "Mode",
     "ModelRef",
     "PrometheusMetric",
@@ -109,22 +108,6 @@ class Mode(StrEnum):
     EXPERIMENT = "Experiment"
 
 
-class Arm(StrEnum):
-    """What decides in a window of an experiment: what is seen alone, or the forecast as well."""
-
-    REACTIVE = "reactive"
-    PREDICTIVE = "predictive"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExperimentSpec:
-    """How mode Experiment compares: so many windows of this length, each decided by one of two arms."""
-
-    windows: int
-    window_length: timedelta
-    arms: tuple[Arm, Arm]
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetRef:
     """What to scale, in the scaler's own namespace."""
@@ -196,7 +179,7 @@ class ScalerSpec:
     interval: timedelta
     policy: Policy
     lead_time_auto: bool = False
-    experiment: ExperimentSpec | None = None
+    experiment: Plan | None = None
 
 
 def parse(spec: Mapping[str, Any]) -> ScalerSpec:
@@ -334,14 +317,14 @@ def _flap_budget(behavior: Fields) -> int | None:
     return behavior.integer(name, 1, _MOST_TURNS) if name in behavior else None
 
 
-def _experiment(fields: Fields, mode: Mode) -> ExperimentSpec | None:
+def _experiment(fields: Fields, mode: Mode) -> Plan | None:
     if "experiment" not in fields:
         if mode is Mode.EXPERIMENT:
             raise fields.refusal("experiment", "is required with mode Experiment; add it, {} takes its defaults")
         return None
     experiment = fields.child("experiment", "windows", "windowLength", "arms")
     first, second = experiment.choices("arms", Arm, default=(Arm.REACTIVE, Arm.PREDICTIVE))
-    return ExperimentSpec(
+    return Plan(
         windows=experiment.integer("windows", _FEWEST_WINDOWS, _MOST_WINDOWS, default=48),
         window_length=experiment.duration("windowLength", _LONGEST_WINDOW, default="1h", shortest=_SHORTEST_WINDOW),
         arms=(first, second),

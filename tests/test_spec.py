@@ -8,11 +8,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from controller.core.experiment import Arm, Plan
 from controller.core.policy import Fallback, PolicyType, RatePolicy, ScalingRules, SelectPolicy
 from controller.spec import (
-    Arm,
     BasicAuth,
-    ExperimentSpec,
     Mode,
     ModelRef,
     ScalerSpec,
@@ -87,14 +86,12 @@ def test_flap_budget(full: ScalerSpec, smallest: ScalerSpec) -> None:
 
 def test_experiment(full: ScalerSpec) -> None:
     """It waits beside the mode Observe."""
-    assert full.experiment == ExperimentSpec(
-        windows=24, window_length=timedelta(minutes=30), arms=(Arm.PREDICTIVE, Arm.REACTIVE)
-    )
+    assert full.experiment == Plan(windows=24, window_length=timedelta(minutes=30), arms=(Arm.PREDICTIVE, Arm.REACTIVE))
 
 
 def test_an_experiment_has_defaults() -> None:
     spec = parse(merged(SMALLEST, {"mode": "Experiment", "experiment": {}}))
-    two_days = ExperimentSpec(windows=48, window_length=timedelta(hours=1), arms=(Arm.REACTIVE, Arm.PREDICTIVE))
+    two_days = Plan(windows=48, window_length=timedelta(hours=1), arms=(Arm.REACTIVE, Arm.PREDICTIVE))
     assert (spec.mode, spec.experiment) == (Mode.EXPERIMENT, two_days)
 
 

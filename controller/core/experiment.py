@@ -1,0 +1,263 @@
+"""Which arm of an experiment decides now, and what did each window cost? A switchback as data that survives a restart.
+
+Time is cut into windows of equal length, counted from the start. Two windows make a pair, one for each arm; a hash,
+which is nobody's clock and nobody's choice, says which of them comes first. The beginning of a window still shows the
+sizes of the arm before, so it is washed out: it decides, and does not count. Must not decide a size, nor judge the
+difference.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, Self
+
+from controller.core.memory import Memory, MemoryFormatError, Steering
+from controller.core.policy import Policy
+
+VERSION = 1
+PAIR = 2  # windows
+
+
+class Arm(StrEnum):
+    """What decides in a window of an experiment: what is seen alone, or the forecast as well."""
+
+    REACTIVE = "reactive"
+    PREDICTIVE = "predictive"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """How mode Experiment compares: so many windows of this length, each decided by one of two arms.
+
+    The arms may be the same: an A/A test, which should find no difference.
+    """
+
+    windows: int
+    window_length: timedelta
+    arms: tuple[Arm, Arm]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """What one window came to, over the part of it that counts.
+
+    `known`: seconds with a known load. In these: `replicas`: replica-seconds asked for; `needed`: replica-seconds
+    that the load itself called for, a share of a replica included; `short`: seconds with more load than the ready
+    replicas serve well; `changes`: of size.
+    """
+
+    known: float = 0.0
+    replicas: float = 0.0
+    needed: float = 0.0
+    short: float = 0.0
+    changes: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sight:
+    """What was seen at `now`, of the time since the last sight. `load`: metric's unit, None where it is not known.
+
+    `size`: replicas asked for, `ready`: those of them that have had the time to start; both before this decision.
+    """
+
+    now: datetime
+    load: float | None
+    size: int
+    ready: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Experiment:
+    """A running or ended experiment.
+
+    `identity`: of the scaler and of all that is compared; another one is another experiment. `start`: of the first
+    window. `time`, `size`: of the last sight; None where the time until the next one must not count. `tallies`: by
+    window, as far as time has come. `steering`: what each arm has learnt of its own sizes. `is_ended`: all windows
+    are over.
+    """
+
+    identity: str
+    start: datetime
+    time: datetime | None = None
+    size: int | None = None
+    tallies: tuple[Tally, ...] = ()
+    steering: Mapping[Arm, Steering]
+    is_ended: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values; `from_json` gives an equal Experiment back, to a tenth of a second."""
+        return {
+            "version": VERSION,
+            "identity": self.identity,
+            "start": self.start.isoformat(),
+            "time": self.time and self.time.isoformat(),
+            "size": self.size,
+            "tallies": [_numbers(tally) for tally in self.tallies],
+            "steering": {arm.value: _steering_to_json(steering) for arm, steering in self.steering.items()},
+            "isEnded": self.is_ended,
+        }
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> Self:
+        """Read what `to_json` writes; raises MemoryFormatError for anything else."""
+        if raw.get("version") != VERSION:
+            raise MemoryFormatError(
+                f"version {raw.get('version')!r} of an experiment is not known; this release reads {VERSION}"
+            )
+        try:
+            return cls(
+                identity=str(raw["identity"]),
+                start=_time(raw["start"]),
+                time=None if raw["time"] is None else _time(raw["time"]),
+                size=None if raw["size"] is None else int(raw["size"]),
+                tallies=tuple(_tally(*numbers) for numbers in raw["tallies"]),
+                steering={arm: _steering_from_json(raw["steering"][arm.value]) for arm in Arm},
+                is_ended=bool(raw["isEnded"]),
+            )
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise MemoryFormatError(f"the stored experiment is malformed: {error!r}") from error
+
+
+def begun(now: datetime, identity: str, steering: Steering) -> Experiment:
+    """An experiment whose first window begins now.
+
+    `steering`: what was learnt so far. The reactive arm keeps its headroom and learns the rest of it anew, since the
+    sizes that it was learnt from were made with the forecast.
+    """
+    own = Steering(headroom=steering.headroom, time=steering.time)
+    return Experiment(identity=identity, start=now, steering={Arm.REACTIVE: own, Arm.PREDICTIVE: steering})
+
+
+def window_at(plan: Plan, experiment: Experiment, now: datetime) -> int | None:
+    """The number of the window, from 0, that `now` is in; None after the last one. Before the first it is the first."""
+    if experiment.is_ended or now >= end(plan, experiment):
+        return None
+    return max(0, (now - experiment.start) // plan.window_length)
+
+
+def end(plan: Plan, experiment: Experiment) -> datetime:
+    """When the last window ends."""
+    return experiment.start + plan.windows * plan.window_length
+
+
+def window_end(plan: Plan, experiment: Experiment, window: int) -> datetime:
+    """When a window ends."""
+    return experiment.start + (window + 1) * plan.window_length
+
+
+def side(experiment: Experiment, window: int) -> int:
+    """Which of the plan's two arms a window is for, 0 or 1: each once in every pair, by a coin which first."""
+    coin = hashlib.sha256(f"{experiment.identity}/{experiment.start.isoformat()}/{window // PAIR}".encode())
+    return (coin.digest()[0] & 1) ^ (window % PAIR)
+
+
+def arm_at(plan: Plan, experiment: Experiment, now: datetime) -> Arm:
+    """Who decides now. After the end: the forecast as well, unless it was not among the arms."""
+    window = window_at(plan, experiment, now)
+    if window is not None:
+        return plan.arms[side(experiment, window)]
+    return Arm.PREDICTIVE if Arm.PREDICTIVE in plan.arms else Arm.REACTIVE
+
+
+def wash_out(plan: Plan, policy: Policy) -> timedelta:
+    """How long a window shows the sizes of the one before: until what it asks for is ready and what it found may go.
+
+    At most half a window, since a window that is all wash-out would measure nothing.
+    """
+    return min(policy.window + policy.scale_down.stabilization, plan.window_length / 2)
+
+
+def is_washed_out(plan: Plan, policy: Policy, experiment: Experiment, now: datetime) -> bool:
+    """Whether what is seen now is of the arm that decides now."""
+    return (now - experiment.start) % plan.window_length >= wash_out(plan, policy)
+
+
+def tallied(plan: Plan, policy: Policy, experiment: Experiment, sight: Sight) -> Experiment:
+    """The experiment after one more sight, and ended when the last window is over.
+
+    The time since the last sight counts with what is seen now, as load and replicas met in it; where that is longer
+    than a load stays fresh, began in the wash-out or in another window, or the load is not known, it does not count.
+    """
+    window = _counted_window(plan, policy, experiment, sight)
+    tallies = _reaching(plan, experiment, sight.now)
+    if window is not None and experiment.time is not None and sight.load is not None:
+        tally = _met(policy, sight, sight.load, (sight.now - experiment.time).total_seconds())
+        tally = replace(tally, changes=int(experiment.size not in {None, sight.size}))
+        tallies = (*tallies[:window], _sum(tallies[window], tally), *tallies[window + 1 :])
+    return replace(
+        experiment,
+        time=sight.now,
+        size=sight.size,
+        tallies=tallies,
+        is_ended=experiment.is_ended or sight.now >= end(plan, experiment),
+    )
+
+
+def interrupted(experiment: Experiment) -> Experiment:
+    """The experiment where nobody knows who decides until the next sight: that time does not count."""
+    return replace(experiment, time=None, size=None)
+
+
+def _counted_window(plan: Plan, policy: Policy, experiment: Experiment, sight: Sight) -> int | None:
+    began = experiment.time
+    if began is None or sight.load is None or sight.size == 0 or not began < sight.now <= began + policy.max_age:
+        return None
+    window = window_at(plan, experiment, began)
+    if window is None or began < experiment.start or not is_washed_out(plan, policy, experiment, began):
+        return None
+    return window if sight.now <= window_end(plan, experiment, window) else None
+
+
+def _reaching(plan: Plan, experiment: Experiment, now: datetime) -> tuple[Tally, ...]:
+    """The tallies with an empty one for each window that began since."""
+    window = window_at(plan, experiment, now)
+    begun = plan.windows if window is None else window + 1
+    return (*experiment.tallies, *[Tally()] * (begun - len(experiment.tallies)))
+
+
+def _met(policy: Policy, sight: Sight, load: float, seconds: float) -> Tally:
+    """So many seconds in which this load met these replicas."""
+    needed = min(max(load / policy.target_per_replica, policy.min_replicas), policy.max_replicas)
+    is_short = load > sight.ready * policy.target_per_replica
+    return Tally(known=seconds, replicas=seconds * sight.size, needed=seconds * needed, short=seconds * is_short)
+
+
+def _sum(one: Tally, other: Tally) -> Tally:
+    return Tally(
+        known=one.known + other.known,
+        replicas=one.replicas + other.replicas,
+        needed=one.needed + other.needed,
+        short=one.short + other.short,
+        changes=one.changes + other.changes,
+    )
+
+
+def _numbers(tally: Tally) -> list[float]:
+    sums = (tally.known, tally.replicas, tally.needed, tally.short)
+    return [*(round(number, 1) for number in sums), tally.changes]
+
+
+def _tally(known: float, replicas: float, needed: float, short: float, changes: int) -> Tally:
+    return Tally(
+        known=float(known), replicas=float(replicas), needed=float(needed), short=float(short), changes=int(changes)
+    )
+
+
+def _steering_to_json(steering: Steering) -> dict[str, Any]:
+    """As the memory keeps it, whatever that is."""
+    return dict(Memory(steering=steering).to_json()["steering"])
+
+
+def _steering_from_json(raw: Mapping[str, Any]) -> Steering:
+    return Memory.from_json({**Memory().to_json(), "steering": raw}).steering
+
+
+def _time(text: str) -> datetime:
+    time = datetime.fromisoformat(text)
+    if time.tzinfo is None:
+        raise ValueError(f"{text} has no zone")
+    return time

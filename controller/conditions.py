@@ -7,15 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+from controller.core.memory import Memory, Steering
+from controller.core.policy import Policy
 from controller.outcome import Outcome, Problem, Stage
 from controller.registry import Scaler
-from controller.spec import Mode, SpecError
+from controller.spec import Mode, ScalerSpec, SpecError
 
 MESSAGE_LENGTH = 4096  # the API server allows eight times that; a reason of its own length says nothing more
+MISSED = 2.0  # times the objective, which chance alone does not make of a quarter of a day
+JUDGED = timedelta(hours=6)  # of loads, before an objective can be said to be missed
 LOSING = 0.5  # below this weight the forecast adds less than half of what it asks for
 
 
@@ -43,6 +47,7 @@ class Reason(StrEnum):
     PAUSED = "Paused"
     OBSERVING = "Observing"
     SCALING = "Scaling"
+    OBJECTIVE_MISSED = "ObjectiveMissed"
     METRICS_FOUND = "MetricsFound"
     FORECASTING = "Forecasting"
     LOSING_TO_NAIVE = "LosingToNaive"
@@ -111,7 +116,7 @@ def _answers(scaler: Scaler, outcome: Outcome) -> dict[ConditionType, _Answer]:
         return _idle(Status.TRUE, Reason.PAUSED, "mode is Paused: nothing is watched and nothing is scaled")
     metrics, able = _metrics(outcome), _able(outcome)
     return {
-        ConditionType.READY: _ready(spec.mode, metrics, able),
+        ConditionType.READY: _ready(spec, outcome.memory, metrics, able),
         ConditionType.METRICS_AVAILABLE: metrics,
         ConditionType.FORECASTING: _forecasting(outcome),
         ConditionType.ABLE_TO_SCALE: able,
@@ -124,13 +129,29 @@ def _idle(status: Status, reason: Reason, message: str) -> dict[ConditionType, _
     return {ConditionType.READY: (status, reason, message), **dict.fromkeys(others, unknown)}
 
 
-def _ready(mode: Mode, metrics: _Answer, able: _Answer) -> _Answer:
+def _ready(spec: ScalerSpec, memory: Memory, metrics: _Answer, able: _Answer) -> _Answer:
     for answer in (able, metrics):
         if answer[0] is not Status.TRUE:
             return answer
-    if mode is Mode.OBSERVE:
+    if spec.mode is Mode.OBSERVE:
         return Status.TRUE, Reason.OBSERVING, "mode is Observe: decisions are made and reported, never acted on"
-    return Status.TRUE, Reason.SCALING, "the target follows the decisions"
+    return _missed(spec.policy, memory.steering) or (Status.TRUE, Reason.SCALING, "the target follows the decisions")
+
+
+def _missed(policy: Policy, steering: Steering) -> _Answer | None:
+    """The scaler does what it can, so it is ready; that it is not enough is for its user to know."""
+    measured = steering.under_provisioned
+    if policy.objective is None or measured is None or steering.settled * policy.interval < JUDGED:
+        return None
+    if measured <= MISSED * policy.objective:
+        return None
+    return (
+        Status.TRUE,
+        Reason.OBJECTIVE_MISSED,
+        f"of late the target was too small in {100 * measured:.3g}% of the time, and the objective is "
+        f"{100 * policy.objective:.3g}%: raise maxReplicas where it is reached, allow more in behavior.scaleUp, or "
+        "make replicas start faster",
+    )
 
 
 def _metrics(outcome: Outcome) -> _Answer:

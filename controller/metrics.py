@@ -11,6 +11,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disa
 from controller.conditions import Condition, Status
 from controller.core.decide import Decision
 from controller.core.forecast import Forecast
+from controller.core.memory import Steering
+from controller.core.policy import Policy
 from controller.outcome import Outcome, Stage
 from controller.registry import Scaler
 from controller.spec import ScalerSpec
@@ -38,6 +40,18 @@ class Metrics:
         self._current = self._gauge("current_replicas", "Replicas that the target asks for.")
         self._trust = self._gauge("forecast_weight", "How far the forecast counts, 0 to 1.")
         self._coverage = self._gauge("forecast_coverage_ratio", "Share of late forecasts whose upper quantile held.")
+        self._nominal = self._gauge("forecast_coverage_nominal_ratio", "Share of them in which it should hold.")
+        self._short = self._gauge(
+            "under_provisioned_ratio", "Share of late loads that were more than the ready replicas serve well."
+        )
+        self._objective = self._gauge("under_provisioned_objective_ratio", "Share of them that the objective allows.")
+        self._shift = self._gauge(
+            "steering_shift", "Units of the forecast's doubt that are added to meet the objective."
+        )
+        self._headroom = self._gauge(
+            "steering_headroom", "Factor on the load that is seen, where no forecast is trusted."
+        )
+        self._turns = self._gauge("direction_changes", "Turns from growing to shrinking or back within the last hour.")
         self._condition = self._gauge("condition", "1 where the condition is True, 0 where it is not.", "type")
         self._decisions = self._counter("decisions", "Decisions by the rule that took part.", "rule")
         self._changes = self._counter("scale_changes", "Sizes written, by direction.", "direction")
@@ -56,8 +70,13 @@ class Metrics:
             self.failed(scaler, problem.stage, problem.reason)
         if outcome.decision is None:
             self._silence(scaler, self._load, self._demand, self._current, self._trust, self._coverage)
+            self._silence(scaler, self._short, self._shift, self._headroom, self._turns)
         else:
             self._tell_decision(scaler, outcome.decision, is_written=outcome.is_written)
+            self._set(scaler, self._turns, len(outcome.memory.turns))
+            self._tell_steering(scaler, outcome.decision, outcome.memory.steering)
+        if isinstance(scaler.spec, ScalerSpec):
+            self._tell_promise(scaler, scaler.spec.policy)
         self._silence(scaler, self._forecast)
         if outcome.forecast is not None and isinstance(scaler.spec, ScalerSpec):
             self._tell_forecast(scaler, scaler.spec, outcome, outcome.forecast)
@@ -105,10 +124,27 @@ class Metrics:
             direction = "up" if decision.replicas > decision.current else "down"
             self._child(scaler, self._changes, direction).inc()
 
+    def _tell_promise(self, scaler: Scaler, policy: Policy) -> None:
+        """What the spec asks for, to be held against what is measured; an objective that is gone is not known."""
+        self._set(scaler, self._nominal, policy.level)
+        if policy.objective is None:
+            self._silence(scaler, self._objective)
+        else:
+            self._set(scaler, self._objective, policy.objective)
+
+    def _tell_steering(self, scaler: Scaler, decision: Decision, steering: Steering) -> None:
+        """Without an objective nothing is steered, and a scaler that never had one has no such series."""
+        if decision.under_provisioned is None:
+            self._silence(scaler, self._short, self._shift, self._headroom)
+            return
+        self._set(scaler, self._short, decision.under_provisioned)
+        self._set(scaler, self._shift, steering.shift)
+        self._set(scaler, self._headroom, steering.headroom)
+
     def _tell_forecast(self, scaler: Scaler, spec: ScalerSpec, outcome: Outcome, forecast: Forecast) -> None:
         own = spec.policy.lead_time + spec.policy.interval
         for lead in (own, *LEADS):
-            for level in (0.5, spec.policy.quantile):
+            for level in (0.5, spec.policy.level):
                 at = outcome.time + lead
                 load = forecast.peak(level, at - timedelta.resolution, at)
                 self._set(scaler, self._forecast, load, f"{level:g}", f"{lead.total_seconds():g}")

@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 
 from controller.conditions import Condition
+from controller.core import calibration
 from controller.core.decide import Decision
 from controller.core.forecast import Forecast
+from controller.core.memory import Memory, Steering, TrackRecord
 from controller.core.policy import Policy
 from controller.outcome import Outcome
 from controller.registry import Scaler
@@ -31,9 +33,13 @@ def status(scaler: Scaler, outcome: Outcome, conditions: Sequence[Condition]) ->
         "memory": outcome.memory.to_json(),
         "model": _model(outcome),
         "forecast": None,
+        "objective": None,
+        "coverage": None,
     }
     if outcome.decision is not None:
         fields |= _decided(outcome.decision, outcome)
+    if not isinstance(scaler.spec, SpecError):
+        fields |= _kept_score(outcome.memory, scaler.spec.policy)
     if outcome.forecast is not None and not isinstance(scaler.spec, SpecError):
         fields["forecast"] = _forecast(outcome, outcome.forecast, scaler.spec.policy)
     return fields
@@ -68,6 +74,33 @@ def last_decision(decision: Decision) -> dict[str, Any]:
     }
 
 
+def _kept_score(memory: Memory, policy: Policy) -> dict[str, Any]:
+    """How what was promised compares with what came, over the last days."""
+    return {
+        "objective": None if policy.objective is None else _objective(policy.objective, memory.steering),
+        "coverage": _coverage(policy.level, memory.track) if memory.track.watched > 0.0 else None,
+    }
+
+
+def _objective(objective: float, steering: Steering) -> dict[str, Any]:
+    """Shares in the form that the spec gives them in."""
+    measured = steering.under_provisioned
+    return {
+        "underProvisionedTime": _percentage(objective, digits=6),  # as many as the spec takes
+        "measured": None if measured is None else _percentage(measured, digits=3),
+        **_known(shift=steering.shift, headroom=steering.headroom),
+    }
+
+
+def _coverage(level: float, record: TrackRecord) -> dict[str, Any]:
+    return _known(nominal=level, measured=calibration.coverage(record), settled=record.watched)
+
+
+def _percentage(share: float, digits: int) -> str:
+    """Four decimals at most, as in the spec: what has almost decayed is 0%."""
+    return f"{round(100.0 * share, 4):.{digits}g}%"
+
+
 def _model(outcome: Outcome) -> dict[str, Any] | None:
     if outcome.model is None:
         return None
@@ -80,10 +113,10 @@ def _forecast(outcome: Outcome, forecast: Forecast, policy: Policy) -> dict[str,
     """Up to POINTS steps, evenly over what the forecast still reaches; the peak is what the decision went by."""
     ahead = forecast.steps_between(outcome.time, forecast.origin + forecast.horizon)
     chosen = np.unique(np.linspace(ahead.start, max(ahead.start, ahead.stop - 1), POINTS).astype(int))
-    median, upper = forecast.at_level(0.5), forecast.at_level(policy.quantile)
+    median, upper = forecast.at_level(0.5), forecast.at_level(policy.level)
     return {
         "origin": timestamp(forecast.origin),
-        "quantile": policy.quantile,
+        "quantile": policy.level,
         **_known(peak=None if outcome.decision is None else outcome.decision.demand.forecast),
         "points": [
             {

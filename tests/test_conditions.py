@@ -9,7 +9,7 @@ import pytest
 
 from controller.conditions import Condition, ConditionType, Status, conditions, stored
 from controller.core.decide import decide
-from controller.core.memory import TrackRecord
+from controller.core.memory import Steering, TrackRecord
 from controller.outcome import Outcome, Problem, Stage
 from tests.builders import FRESH, NOW, forecast, policy, scaler, seconds, seen
 
@@ -56,6 +56,36 @@ def test_what_a_problem_makes_false_by_stage(stage: Stage, false: set[str]) -> N
 def test_a_metric_that_is_missing_makes_the_scaler_not_ready() -> None:
     statuses = _statuses(_outcome(_problem(Stage.OBSERVE), load=None))
     assert {kind for kind, status in statuses.items() if status != "True"} == {"Ready", "MetricsAvailable"}
+
+
+@pytest.mark.parametrize(
+    ("settled", "short", "spec", "reason"),
+    [
+        (1440, 30, {}, "ObjectiveMissed"),
+        (1440, 28, {}, "Scaling"),  # less than twice what is allowed
+        (1439, 100, {}, "Scaling"),  # a moment short of six hours
+        (1440, 30, {"mode": "Observe"}, "Observing"),  # it was not its own doing
+        (1440, 30, {"objective": None}, "Scaling"),
+        (0, 0, {}, "Scaling"),
+    ],
+)
+def test_an_objective_that_is_missed_for_long_is_told(
+    settled: float, short: float, spec: dict[str, Any], reason: str
+) -> None:
+    memory = replace(FRESH, steering=Steering(settled=settled, short=short))
+    spec = {"objective": {"underProvisionedTime": "1%"}} | spec
+    outcome = _outcome(memory=memory)
+    assert (_reason(outcome, ConditionType.READY, **spec), _statuses(outcome, **spec)) == (reason, WELL)
+
+
+def test_an_objective_that_is_missed_is_told_with_the_cure() -> None:
+    memory = replace(FRESH, steering=Steering(settled=2000, short=84))
+    scaled = scaler(spec={"objective": {"underProvisionedTime": "1%"}})
+    (ready,) = (one for one in conditions(scaled, _outcome(memory=memory), ()) if one.type is ConditionType.READY)
+    assert ready.message == (
+        "of late the target was too small in 4.2% of the time, and the objective is 1%: raise maxReplicas where it is "
+        "reached, allow more in behavior.scaleUp, or make replicas start faster"
+    )
 
 
 def test_a_load_without_its_history_is_still_a_metric() -> None:

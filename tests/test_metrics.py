@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,9 +11,10 @@ import pytest
 from controller.conditions import conditions
 from controller.core.decide import decide
 from controller.core.forecast import Forecast
+from controller.core.memory import Steering
 from controller.metrics import Metrics
 from controller.outcome import Outcome, Problem, Stage
-from tests.builders import FRESH, NOW, forecast, policy, scaler, seconds, seen
+from tests.builders import FRESH, NOW, STEP, forecast, policy, scaler, seconds, seen
 
 LONG = forecast(*range(10, 40))
 """Level 0.9 is 10, 11, 12 and so on, a step of 5 minutes each; the median half of that."""
@@ -87,6 +89,60 @@ def test_a_lead_beyond_the_horizon_is_nan() -> None:
     metrics = Metrics()
     _tell(metrics, ahead=forecast(1, 2))
     assert math.isnan(_value(metrics, "forecast_load", level="0.9", lead="3600") or 0.0)
+
+
+PROMISED = scaler(spec={"objective": {"underProvisionedTime": "1%"}})
+STEERED = replace(
+    FRESH, steering=Steering(shift=-0.25, headroom=1.31, settled=100.0, short=2.0), turns=(NOW - STEP, NOW - seconds(1))
+)
+
+
+def _tell_steered(metrics: Metrics) -> None:
+    decision, _ = decide(NOW, seen(52), LONG, 3, policy(), FRESH)
+    outcome = Outcome(time=NOW, decision=replace(decision, under_provisioned=0.02), memory=STEERED)
+    metrics.tell(PROMISED, outcome, ())
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("under_provisioned_ratio", 0.02),
+        ("under_provisioned_objective_ratio", 0.01),
+        ("steering_shift", -0.25),
+        ("steering_headroom", 1.31),
+        ("direction_changes", 2),
+        ("forecast_coverage_nominal_ratio", 0.99),
+    ],
+)
+def test_an_objective_and_what_came_of_it(name: str, value: float) -> None:
+    metrics = Metrics()
+    _tell_steered(metrics)
+    assert _value(metrics, name) == pytest.approx(value, rel=1e-12)
+
+
+STEERING = ("under_provisioned_ratio", "under_provisioned_objective_ratio", "steering_shift", "steering_headroom")
+
+
+@pytest.mark.parametrize("name", STEERING)
+def test_an_objective_that_was_taken_back_is_nan(name: str) -> None:
+    metrics = Metrics()
+    _tell_steered(metrics)
+    _tell(metrics)
+    assert math.isnan(_value(metrics, name) or 0.0)
+
+
+@pytest.mark.parametrize("name", STEERING)
+def test_a_scaler_without_an_objective_has_no_series_of_it(name: str) -> None:
+    metrics = Metrics()
+    _tell(metrics)
+    assert _value(metrics, name) is None
+
+
+def test_the_upper_quantile_of_an_objective_is_that_of_its_level() -> None:
+    metrics = Metrics()
+    spec = scaler(spec={"objective": {"underProvisionedTime": "10%"}})
+    metrics.tell(spec, Outcome(time=NOW, forecast=LONG, memory=FRESH), ())
+    assert _value(metrics, "forecast_load", level="0.9", lead="1800") == 15
 
 
 @pytest.mark.parametrize(("load", "direction"), [(99, "up"), (1, "down")])

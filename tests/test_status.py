@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 from controller.core.decide import decide
 from controller.core.forecast import Forecast
-from controller.core.memory import Memory
+from controller.core.memory import Memory, Steering, TrackRecord
 from controller.outcome import LoadedModel, Outcome
 from controller.status import POINTS, status
 from tests.builders import FRESH, NOW, STEP, card, forecast, policy, scaler, seconds, seen
@@ -85,6 +86,61 @@ def test_model_is_the_one_in_use() -> None:
         "family": "seasonal",
         "digest": "ab" * 32,
     }
+
+
+def _score(memory: Memory, objective: str | None = "1%") -> dict[str, Any]:
+    spec = {} if objective is None else {"objective": {"underProvisionedTime": objective}}
+    return status(scaler(spec=spec), Outcome(time=NOW, memory=memory), ())
+
+
+def test_an_objective_is_told_as_the_spec_tells_it_with_what_came() -> None:
+    memory = replace(FRESH, steering=Steering(shift=-0.25, headroom=1.31, settled=2000.0, short=19.4))
+    assert _score(memory)["objective"] == {
+        "underProvisionedTime": "1%",
+        "measured": "0.97%",
+        "shift": -0.25,
+        "headroom": 1.31,
+    }
+
+
+@pytest.mark.parametrize("objective", ["0.0001%", "0.125%", "1%", "12.3456%", "20%"])
+def test_an_objective_is_told_without_a_trace_of_arithmetic(objective: str) -> None:
+    assert _score(FRESH, objective)["objective"]["underProvisionedTime"] == objective
+
+
+@pytest.mark.parametrize(("short", "told"), [(0.0, "0%"), (1e-9, "0%"), (0.123456, "0.123%"), (23.456, "23.5%")])
+def test_what_was_measured_is_told_as_people_read_it(short: float, told: str) -> None:
+    memory = replace(FRESH, steering=Steering(settled=100.0, short=short))
+    assert _score(memory)["objective"]["measured"] == told
+
+
+def test_what_was_not_measured_is_absent_not_zero() -> None:
+    assert _score(FRESH)["objective"]["measured"] is None  # a null in a merge patch removes
+
+
+def test_without_an_objective_there_is_none_to_tell() -> None:
+    assert _score(FRESH, None)["objective"] is None
+
+
+@pytest.mark.parametrize(("objective", "nominal"), [("1%", 0.99), (None, 0.9)])
+def test_coverage_is_told_with_what_it_should_be(objective: str | None, nominal: float) -> None:
+    memory = replace(FRESH, track=TrackRecord(covered=28.5, watched=30.0))
+    assert _score(memory, objective)["coverage"] == {"nominal": nominal, "measured": 0.95, "settled": 30.0}
+
+
+def test_the_coverage_of_few_forecasts_is_not_told() -> None:
+    memory = replace(FRESH, track=TrackRecord(covered=1.0, watched=2.0))
+    assert _score(memory)["coverage"] == {"nominal": 0.99, "settled": 2.0}
+
+
+def test_without_a_forecast_nothing_is_covered() -> None:
+    assert _score(FRESH)["coverage"] is None
+
+
+def test_with_an_objective_the_points_are_at_its_level() -> None:
+    outcome = Outcome(time=NOW, forecast=forecast(10, 20), memory=FRESH)
+    told = status(scaler(spec={"objective": {"underProvisionedTime": "10%"}}), outcome, ())["forecast"]
+    assert (told["quantile"], told["points"][-1]["upper"]) == (0.9, 20.0)
 
 
 def test_memory_can_be_read_back() -> None:

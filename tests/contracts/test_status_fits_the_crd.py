@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -14,6 +15,7 @@ from controller.conditions import conditions
 from controller.core.decide import decide
 from controller.core.demand import DemandSource
 from controller.core.forecast import Forecast
+from controller.core.memory import TrackRecord
 from controller.core.series import Observation
 from controller.outcome import LoadedModel, Outcome, Problem, Stage
 from controller.status import status
@@ -22,12 +24,14 @@ from tests.contracts.specs import merged, resource_schema, strict
 
 SCHEMA = strict(resource_schema()["properties"]["status"])
 LONG_FORECAST = forecast(*range(100, 172))
-SLOW = policy(up=rules(pods(1)), down=rules(pods(1), window=300), high=8)
+SLOW = policy(up=rules(pods(1)), down=rules(pods(1), window=300), high=8, objective=0.01)
+PROMISED = scaler(spec={"objective": {"underProvisionedTime": "1%"}})
+JUDGED = replace(FRESH, track=TrackRecord(covered=19.0, watched=20.0))
 
 
 def written(observation: Observation | None, expected: Forecast | None, problems: Sequence[Problem] = ()) -> Any:
     """The status after one tick as the API server stores it: a merge patch without its nulls, through JSON."""
-    decision, memory = decide(NOW, observation, expected, 3, SLOW, FRESH)
+    decision, memory = decide(NOW, observation, expected, 3, SLOW, JUDGED)
     model = None if expected is None else LoadedModel(card=card(), digest="ab" * 32)
     outcome = Outcome(
         time=NOW,
@@ -38,7 +42,7 @@ def written(observation: Observation | None, expected: Forecast | None, problems
         is_written=decision.replicas != 3,
         memory=memory,
     )
-    fields = status(scaler(), outcome, conditions(scaler(), outcome, ()))
+    fields = status(PROMISED, outcome, conditions(PROMISED, outcome, ()))
     return merged({}, json.loads(json.dumps(fields, allow_nan=False)))
 
 

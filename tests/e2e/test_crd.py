@@ -86,13 +86,24 @@ def test_the_columns_show_the_status(sandbox: Sandbox, namespace: str) -> None:
         "currentReplicas": 3,
         "desiredReplicas": 5,
         "forecast": {"peak": 412.5},
+        "objective": {"underProvisionedTime": "1%", "measured": "0.97%", "shift": -0.2, "headroom": 1.31},
         "conditions": [condition | {"lastTransitionTime": "2026-01-05T08:00:00Z"}],
     }
     patch = ("--subresource=status", "--type=merge", "-p", json.dumps({"status": status}))
     sandbox.kubectl("patch", "psc", "web", "-n", namespace, *patch)
     header, row = sandbox.kubectl("get", "psc", "-n", namespace).splitlines()
-    assert header.split() == ["NAME", "MODE", "CURRENT", "DESIRED", "FORECAST", "READY", "REASON", "AGE"]
-    assert row.split()[:-1] == ["web", "Active", "3", "5", "412.5", "True", "Scaling"]
+    load, promise = ["CURRENT", "DESIRED", "FORECAST"], ["OBJECTIVE", "MEASURED"]
+    assert header.split() == ["NAME", "MODE", *load, *promise, "READY", "REASON", "AGE"]
+    assert row.split()[:-1] == ["web", "Active", "3", "5", "412.5", "1%", "0.97%", "True", "Scaling"]
+
+
+def test_an_objective_can_be_added_to_a_scaler_that_never_named_a_quantile(sandbox: Sandbox, namespace: str) -> None:
+    """As above: nor is a quantile or the tolerance upwards stored, which hang on the objective."""
+    objective = {"objective": {"underProvisionedTime": "1%"}}
+    for spec in (SMALLEST, merged(SMALLEST, objective)):
+        sandbox.kubectl("apply", "-n", namespace, "-f", "-", stdin=json.dumps(scaler(spec)))
+    stored = sandbox.get("psc/web", "-n", namespace)["spec"]
+    assert parse(stored) == parse(merged(SMALLEST, objective))
 
 
 def test_a_status_without_a_known_load_is_stored_without_it(sandbox: Sandbox, namespace: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -15,7 +16,7 @@ from controller.core.forecast import Forecast
 from controller.core.memory import Memory
 from controller.core.policy import Fallback, Policy, PolicyType, RatePolicy, ScalingRules, SelectPolicy
 from controller.core.series import Observation
-from tests.builders import FRESH, NOW, forecast, percent, pods, policy, rules, seconds, seen, unseen
+from tests.builders import FRESH, INTERVAL, NOW, STEP, forecast, percent, pods, policy, rules, seconds, seen, unseen
 
 RATES = st.builds(
     RatePolicy, type=st.sampled_from(PolicyType), value=st.integers(1, 120), period=st.integers(1, 90).map(seconds)
@@ -29,12 +30,22 @@ RULES = st.builds(
 )
 FALLBACKS = st.builds(Fallback, after=st.sampled_from([0, 30]).map(seconds), replicas=st.none() | st.integers(1, 30))
 POLICIES = st.builds(
-    lambda low, span, up, down, fallback: policy(low=low, high=low + span, up=up, down=down, fallback=fallback),
+    lambda low, span, up, down, fallback, objective, flap_budget: policy(
+        low=low,
+        high=low + span,
+        up=up,
+        down=down,
+        fallback=fallback,
+        objective=objective,
+        flap_budget=flap_budget,
+    ),
     st.integers(1, 20),
     st.integers(0, 30),
     RULES,
     RULES,
     FALLBACKS,
+    st.sampled_from([None, 0.01, 0.2]),
+    st.sampled_from([None, 1, 6]),
 )
 BAD_LOADS = st.sampled_from([math.nan, math.inf, -1.0])
 LOADS = st.floats(0, 800) | st.just(0.0)
@@ -268,3 +279,53 @@ def test_a_size_that_somebody_else_set_uses_up_the_rate() -> None:
     _, memory = decide(NOW, seen(50), None, 5, rails, FRESH)
     decision, _ = decide(NOW + seconds(15), seen(999, at=NOW + seconds(15)), None, 8, rails, memory)
     assert decision.replicas == 9  # 5 + 4, of which 3 are there
+
+
+def test_a_burst_is_not_waited_out() -> None:
+    """The lowest wish of the last minute was 5, and the load is more than anybody thought possible."""
+    patient = policy(up=rules(pods(100, period=15), window=60))
+    calm, memory = decide(NOW - seconds(15), seen(50.0, at=NOW - seconds(15)), None, 5, patient, FRESH)
+    assert calm.replicas == 5
+    waiting, _ = decide(NOW, seen(90.0), forecast(95.0), 5, patient, memory)
+    burst, _ = decide(NOW, seen(90.0), forecast(60.0), 5, patient, memory)
+    assert (waiting.replicas, burst.replicas) == (5, 9)
+    assert "Seen (burst, above the 60 that was forecast) load 90 / 10 per replica needs 9" in burst.message
+
+
+def test_a_shrinking_target_keeps_what_the_next_lead_time_will_need() -> None:
+    # one step ahead 20 are needed now, 50 one lead time later, and 90 only after that
+    rails = policy(lead=STEP - INTERVAL)
+    decision, memory = decide(NOW, seen(20.0), forecast(20, 50, 90), 10, rails, FRESH)
+    step = decision.steps[1]
+    assert (decision.replicas, step.rule, step.before, step.after) == (5, "ScaleIn", 2, 5)
+    assert step.why == "5 will be needed within the next lead time"
+    assert memory.recommendations[-1].replicas == 2  # what the load asked for, not what was kept
+
+
+def test_a_growing_target_is_not_held_to_the_next_lead_time() -> None:
+    rails = policy(lead=STEP - INTERVAL)
+    assert decide(NOW, seen(20.0), forecast(30, 90), 2, rails, FRESH)[0].replicas == 3
+
+
+def test_the_flap_budget_holds_the_size_until_a_turn_is_an_hour_old() -> None:
+    rails, size, memory, sizes = policy(flap_budget=2, lead=INTERVAL), 5, FRESH, []
+    for tick in range(260):
+        now = NOW + tick * INTERVAL
+        load = 50.0 if tick % 2 == 0 else 90.0
+        decision, memory = decide(now, seen(load, at=now), None, size, rails, memory)
+        size = decision.replicas
+        sizes.append(size)
+    assert sizes[:6] == [5, 9, 5, 9, 9, 9]  # it turned twice: the third time it may not shrink
+    assert sizes[6:238] == [9] * 232
+    assert 5 in sizes[238:246]  # the first turn was an hour ago
+
+
+def test_the_flap_budget_never_keeps_from_growing() -> None:
+    rails = policy(flap_budget=1)
+    turned = replace(FRESH, direction=-1, turns=(NOW - seconds(30), NOW - seconds(15)))
+    assert decide(NOW, seen(90.0), None, 5, rails, turned)[0].replicas == 9
+
+
+def test_the_share_that_was_short_is_told_with_an_objective_only() -> None:
+    assert decide(NOW, seen(90.0), None, 5, policy(), FRESH)[0].under_provisioned is None
+    assert decide(NOW, seen(90.0), None, 5, policy(objective=0.01), FRESH)[0].under_provisioned == 1.0

@@ -73,3 +73,12 @@ def test_floor_to_step_is_on_the_grid_and_less_than_a_step_back(offset: int, ste
 def test_refuses_by_what_is_wrong(end: datetime, step: timedelta, values: np.ndarray, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         Series(end=end, step=step, values=values)
+
+
+@given(values=VALUES, start=st.integers(-22, 3), steps=st.integers(-1, 22))
+def test_the_highest_of_a_span_is_that_of_all_its_steps(values: list[float], start: int, steps: int) -> None:
+    by_end = _by_end(values)
+    ends = [NOW + (start + step) * STEP for step in range(1, steps + 1)]
+    loads = [by_end.get(end, math.nan) for end in ends]
+    expected = math.nan if not loads or any(math.isnan(load) for load in loads) else max(loads)
+    assert _same(series(values).highest(NOW + start * STEP, NOW + (start + steps) * STEP), expected)

@@ -50,6 +50,7 @@ _HIGHEST_QUANTILE = 0.99
 _MOST_UNDER_PROVISIONED_PERCENT = 20
 _LONGEST_LEAD = timedelta(hours=6)
 _AUTO = "auto"
+_NO_MODEL = "none"
 _UNLEARNT_LEAD = "2m"
 _MOST_TURNS = 240
 _FEWEST_WINDOWS = 4
@@ -167,14 +168,14 @@ class ModelRef:
 class ScalerSpec:
     """A whole spec. `policy` is the part that `controller.core` decides by.
 
-    `lead_time_auto`: the lead time is learnt; `policy.lead_time` holds until something was. `experiment`: None where
-    none is described; beside a mode other than Experiment it waits.
+    `model`: None where no forecast is wanted. `lead_time_auto`: the lead time is learnt; `policy.lead_time` holds until
+    something was. `experiment`: None where none is described; beside a mode other than Experiment it waits.
     """
 
     target: TargetRef
     mode: Mode
     metric: PrometheusMetric
-    model: ModelRef
+    model: ModelRef | None
     zone: ZoneInfo
     interval: timedelta
     policy: Policy
@@ -259,11 +260,14 @@ def _secret_key(fields: Fields, name: str) -> SecretKey:
     return SecretKey(name=ref.text("name", _OBJECT_NAME), key=ref.text("key", _SECRET_KEY))
 
 
-def _model(forecast: Fields) -> ModelRef:
-    return ModelRef(
-        name=forecast.text("model", _MODEL, default="default"),
-        sha256=forecast.text("sha256", _SHA256) if "sha256" in forecast else None,
-    )
+def _model(forecast: Fields) -> ModelRef | None:
+    name = forecast.text("model", _MODEL, default="default")
+    sha256 = forecast.text("sha256", _SHA256) if "sha256" in forecast else None
+    if name != _NO_MODEL:
+        return ModelRef(name=name, sha256=sha256)
+    if sha256 is not None:
+        raise forecast.refusal("sha256", "has no effect with the model none; name a model or remove sha256")
+    return None
 
 
 def _zone(forecast: Fields) -> ZoneInfo:

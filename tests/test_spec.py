@@ -59,6 +59,10 @@ def test_model(full: ScalerSpec) -> None:
     assert full.model == ModelRef(name="store-lightgbm", sha256=digest)
 
 
+def test_without_a_model_there_is_no_forecast_to_be_made() -> None:
+    assert parse(merged(SMALLEST, {"forecast": {"model": "none"}})).model is None
+
+
 def test_zone(full: ScalerSpec) -> None:
     assert full.zone == ZoneInfo("Europe/Berlin")
 

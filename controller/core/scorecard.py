@@ -1,7 +1,7 @@
 """What would a scaler have cost and missed, beside what the workload had: over a day, a week and two, and is it better?
 
 Sums in buckets of an hour for the last day and of eight hours before, so that two weeks fit into a status. Time of
-which nothing is known is in no sum. Must not know how the figures came about: `shadow` does, and whoever replays a past.
+which nothing is known is in no sum. Must not know how the figures came about: `shadow` does, or a replay of the past.
 """
 
 from __future__ import annotations

@@ -37,6 +37,7 @@ from controller.sources.prometheus_api import Limits
 from controller.status_writer import KubernetesStatusWriter
 from controller.targets.owners import AutoscalerOwners
 from controller.targets.scale import ScaleTarget
+from controller.targets.startup import PodLeadTimes
 
 log = logging.getLogger("controller")
 
@@ -75,11 +76,13 @@ async def _serve(
     registry, ledger = Registry(), Ledger()
     writer = KubernetesStatusWriter(api, instance=socket.gethostname())
     report = Report(writer=writer, metrics=metrics, ledger=ledger)
+    lead_times = PodLeadTimes(api)
     cycle = Cycle(
         source=source,
         models=OnnxModels(settings.models_dirs),
         target=ScaleTarget(api),
         owners=AutoscalerOwners(api, namespaces=settings.namespaces),
+        lead_times=lead_times,
         reporter=report,
         registry=registry,
     )
@@ -106,7 +109,8 @@ async def _serve(
         clock=_now,
     )
     metrics.count(registry)
-    async with _listening(http.application(), settings), _watching(settings, registry):
+    serving = _listening(http.application(), settings)
+    async with contextlib.aclosing(lead_times), serving, _watching(settings, registry):
         log.info("started", extra={"address": settings.http_address, "namespaces": settings.namespaces or "all"})
         await asyncio.gather(relist.run(stop), scheduler.run(stop))
     log.info("stopped")

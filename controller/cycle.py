@@ -19,10 +19,13 @@ import numpy as np
 from controller.core.decide import Decision, decide
 from controller.core.forecast import Forecast
 from controller.core.memory import Memory, MemoryFormatError, TrackRecord
+from controller.core.policy import Policy
 from controller.core.series import Observation
+from controller.core.startup import LeadTime
 from controller.outcome import LoadedModel, Outcome, Problem, Stage
 from controller.ports import (
     ForecastRequest,
+    LeadTimes,
     MetricError,
     MetricReason,
     MetricRequest,
@@ -75,8 +78,16 @@ class _Run:
     model: LoadedModel | None = None
     observation: Observation | None = None
     state: TargetState | None = None
+    lead_time: LeadTime | None = None
     decision: Decision | None = None
     is_written: bool = False
+
+    @property
+    def policy(self) -> Policy:
+        """The spec's rules with the lead time that was learnt, where it is to be learnt."""
+        if self.lead_time is None:
+            return self.spec.policy
+        return replace(self.spec.policy, lead_time=self.lead_time.duration)
 
     @property
     def forecast(self) -> Forecast | None:
@@ -97,6 +108,7 @@ class Cycle:
         models: Models,
         target: Target,
         owners: Owners,
+        lead_times: LeadTimes,
         reporter: Reporter,
         registry: Registry,
         timer: Callable[[], float] = perf_counter,
@@ -105,6 +117,7 @@ class Cycle:
         self._models = models
         self._target = target
         self._owners = owners
+        self._lead_times = lead_times
         self._reporter = reporter
         self._registry = registry
         self._timer = timer
@@ -143,6 +156,7 @@ class Cycle:
         """Drop what is held of a scaler that is gone."""
         self._held.pop(uid, None)
         self._slow.discard(uid)
+        self._lead_times.forget(uid)
 
     def _begin(self, scaler: Scaler) -> _Run | None:
         """None for a scaler that is refused or paused."""
@@ -206,8 +220,9 @@ class Cycle:
         run.state = await self._read(run)
         if run.state is None:
             return
+        run.lead_time = self._lead_time(now, run, run.state)
         held, current = run.held, run.state.replicas
-        run.decision, memory = decide(now, run.observation, run.forecast, current, run.spec.policy, held.memory)
+        run.decision, memory = decide(now, run.observation, run.forecast, current, run.policy, held.memory)
         if await self._act(now, run, run.state, run.decision):
             held.memory = memory
 
@@ -217,6 +232,14 @@ class Cycle:
         except TargetError as error:
             run.fail(Stage.READ, error.reason, str(error))
             return None
+
+    def _lead_time(self, now: datetime, run: _Run, state: TargetState) -> LeadTime:
+        if not run.spec.lead_time_auto:
+            return LeadTime.given(run.spec.policy.lead_time)
+        lead_time, problem = self._lead_times.lead_time(run.scaler, run.spec, state, now)
+        if problem is not None:
+            run.problems.append(problem)
+        return lead_time
 
     async def _act(self, now: datetime, run: _Run, state: TargetState, decision: Decision) -> bool:
         """Write what differs; False when that failed and the decision must be made anew."""
@@ -247,6 +270,7 @@ class Cycle:
             problems=tuple(run.problems),
             model=run.model,
             forecast=run.forecast,
+            lead_time=run.lead_time,
             decision=run.decision,
             is_written=run.is_written,
             memory=run.held.memory,

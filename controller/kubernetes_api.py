@@ -12,7 +12,7 @@ import base64
 import binascii
 import json
 import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -138,9 +138,20 @@ class KubernetesApi:
     async def list_all(self, path: str, query: Mapping[str, str] | None = None, *, page: int = PAGE) -> Listing:
         """All objects under `path`, read `page` at a time; begun once more if the list grew too old meanwhile."""
         try:
-            return await self._pages(path, dict(query or {}), page)
+            return await self._listing(path, query, page)
         except GoneError:
-            return await self._pages(path, dict(query or {}), page)
+            return await self._listing(path, query, page)
+
+    async def pages(
+        self, path: str, query: Mapping[str, str] | None = None, *, page: int = PAGE
+    ) -> AsyncIterator[Json]:
+        """The lists of at most `page` objects that together are all under `path`; one is held at a time."""
+        wanted = {**(query or {}), "limit": str(page)}
+        answer = await self.get(path, wanted)
+        yield answer
+        while token := answer["metadata"].get("continue"):
+            answer = await self.get(path, wanted | {"continue": token})
+            yield answer
 
     async def merge_patch(self, path: str, body: Json) -> Json:
         """The object after merging `body` into it (RFC 7386: null removes, lists are replaced)."""
@@ -165,14 +176,12 @@ class KubernetesApi:
         except binascii.Error as error:
             raise SecretError(f"Secret {namespace}/{name} holds data that is not base64") from error
 
-    async def _pages(self, path: str, query: dict[str, str], page: int) -> Listing:
-        answer = await self.get(path, query | {"limit": str(page)})
-        resource_version = answer["metadata"]["resourceVersion"]
-        items = list(answer["items"])
-        while token := answer["metadata"].get("continue"):
-            answer = await self.get(path, query | {"limit": str(page), "continue": token})
-            items.extend(answer["items"])
-        return Listing(items=items, resource_version=resource_version)
+    async def _listing(self, path: str, query: Mapping[str, str] | None, page: int) -> Listing:
+        answers = [answer async for answer in self.pages(path, query, page=page)]
+        return Listing(
+            items=[item for answer in answers for item in answer["items"]],
+            resource_version=answers[0]["metadata"]["resourceVersion"],
+        )
 
     async def _call(
         self,

@@ -10,6 +10,7 @@ from controller.core.card import Card
 from controller.core.decide import Decision
 from controller.core.forecast import Forecast
 from controller.core.memory import Memory
+from controller.core.startup import LeadTime
 
 
 class Stage(StrEnum):
@@ -18,6 +19,7 @@ class Stage(StrEnum):
     OBSERVE = "observe"
     FORECAST = "forecast"
     READ = "read"
+    LEAD_TIME = "lead-time"
     DECIDE = "decide"
     ACT = "act"
     REPORT = "report"
@@ -44,14 +46,15 @@ class LoadedModel:
 class Outcome:
     """One scaler's tick, as far as it came.
 
-    `is_written`: the target was told a new size. `memory`: what the next tick starts from; the old one when the tick
-    did not end well.
+    `lead_time`: what was decided by; None where nothing was. `is_written`: the target was told a new size. `memory`:
+    what the next tick starts from; the old one when the tick did not end well.
     """
 
     time: datetime
     problems: tuple[Problem, ...] = ()
     model: LoadedModel | None = None
     forecast: Forecast | None = None
+    lead_time: LeadTime | None = None
     decision: Decision | None = None
     is_written: bool = False
     memory: Memory

@@ -15,9 +15,10 @@ from typing import Any, Protocol
 from controller.core.card import Card
 from controller.core.forecast import Forecast
 from controller.core.series import Observation, Series
-from controller.outcome import Outcome, Stage
+from controller.core.startup import LeadTime
+from controller.outcome import Outcome, Problem, Stage
 from controller.registry import Scaler
-from controller.spec import ModelRef, PrometheusMetric, TargetRef
+from controller.spec import ModelRef, PrometheusMetric, ScalerSpec, TargetRef
 
 
 class MetricReason(StrEnum):
@@ -50,6 +51,15 @@ class TargetReason(StrEnum):
     FORBIDDEN = "TargetForbidden"
     CONFLICT = "TargetConflict"
     UNAVAILABLE = "TargetUnavailable"
+
+
+class LeadTimeReason(StrEnum):
+    """Why a lead time cannot be learnt: reasons of the condition Forecasting, which stays True."""
+
+    FORBIDDEN = "PodsForbidden"
+    UNKNOWN = "PodsUnknown"
+    UNAVAILABLE = "PodsUnavailable"
+    MALFORMED = "StartUpsMalformed"
 
 
 class MetricError(Exception):
@@ -142,10 +152,11 @@ class Models(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetState:
-    """What is asked of a target right now."""
+    """What is asked of a target right now. `selector`: of its pods' labels; empty where the target tells none."""
 
     replicas: int
     resource_version: str
+    selector: str = ""
 
 
 class Target(Protocol):
@@ -165,6 +176,20 @@ class Owners(Protocol):
 
     async def owner(self, namespace: str, ref: TargetRef, now: datetime) -> str | None:
         """The other autoscaler in words, such as 'HorizontalPodAutoscaler "web"'; None if none. Raises TargetError."""
+        ...
+
+
+class LeadTimes(Protocol):
+    """How long the replicas of targets take to be ready, learnt from those that started."""
+
+    def lead_time(
+        self, scaler: Scaler, spec: ScalerSpec, state: TargetState, now: datetime
+    ) -> tuple[LeadTime, Problem | None]:
+        """What is known now, at once, and why it is not known better. `spec.policy.lead_time` where nothing is."""
+        ...
+
+    def forget(self, uid: str) -> None:
+        """Drop what is held of a scaler that is gone."""
         ...
 
 

@@ -14,10 +14,11 @@ from typing import Any
 from controller.core.card import Card
 from controller.core.forecast import Forecast
 from controller.core.series import Observation
-from controller.outcome import Outcome, Stage
+from controller.core.startup import LeadTime
+from controller.outcome import Outcome, Problem, Stage
 from controller.ports import ForecastRequest, MetricError, MetricRequest, ModelError, StatusError, TargetState
 from controller.registry import Scaler
-from controller.spec import ModelRef, TargetRef
+from controller.spec import ModelRef, ScalerSpec, TargetRef
 from tests.builders import card, forecast
 
 DIGEST = "ab" * 32
@@ -112,6 +113,25 @@ class FakeOwners:
         if self.error is not None:
             raise self.error
         return self.owners.get(ref.name)
+
+
+@dataclass(kw_only=True)
+class FakeLeadTimes:
+    """The same for all: what the spec has where `answer` is None."""
+
+    answer: LeadTime | None = None
+    problem: Problem | None = None
+    forgotten: list[str] = field(default_factory=list)
+    calls: list[str] = field(default_factory=list)
+
+    def lead_time(
+        self, scaler: Scaler, spec: ScalerSpec, state: TargetState, now: datetime
+    ) -> tuple[LeadTime, Problem | None]:
+        self.calls.append("lead-time")
+        return self.answer or LeadTime.given(spec.policy.lead_time), self.problem
+
+    def forget(self, uid: str) -> None:
+        self.forgotten.append(uid)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,7 +21,7 @@ from controller.ports import MetricError, ModelError, StatusError, TargetError
 from controller.registry import Registry
 from controller.report import Report
 from tests.builders import NOW, STEP, body, forecast, seconds, seen, series, unseen
-from tests.fakes import FakeModels, FakeOwners, FakeReporter, FakeSource, FakeStatusWriter, FakeTarget
+from tests.fakes import FakeLeadTimes, FakeModels, FakeOwners, FakeReporter, FakeSource, FakeStatusWriter, FakeTarget
 
 CONFLICT = TargetError("TargetConflict", "changed meanwhile")
 
@@ -34,18 +34,20 @@ class World:
     models: FakeModels = field(default_factory=FakeModels)
     target: FakeTarget = field(default_factory=FakeTarget)
     owners: FakeOwners = field(default_factory=FakeOwners)
+    lead_times: FakeLeadTimes = field(default_factory=FakeLeadTimes)
     reporter: FakeReporter = field(default_factory=FakeReporter)
     registry: Registry = field(default_factory=Registry)
     calls: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        for part in (self.source, self.models, self.target, self.owners, self.reporter):
+        for part in (self.source, self.models, self.target, self.owners, self.lead_times, self.reporter):
             part.calls = self.calls
         self.cycle = Cycle(
             source=self.source,
             models=self.models,
             target=self.target,
             owners=self.owners,
+            lead_times=self.lead_times,
             reporter=self.reporter,
             registry=self.registry,
         )
@@ -382,6 +384,7 @@ class Restarts:
             models=world.models,
             target=world.target,
             owners=world.owners,
+            lead_times=world.lead_times,
             reporter=report,
             registry=world.registry,
         )

@@ -156,6 +156,7 @@ def _state(scale: Json) -> TargetState:
     return TargetState(
         replicas=int(scale.get("spec", {}).get("replicas", 0)),
         resource_version=scale["metadata"]["resourceVersion"],
+        selector=scale.get("status", {}).get("selector", ""),
     )
 
 

@@ -32,7 +32,7 @@ from controller.ports import ForecastRequest, MetricError, MetricRequest, ModelE
 from controller.registry import Registry
 from controller.report import Report
 from tests.builders import NOW, STEP, body, seconds, series
-from tests.fakes import FakeModels, FakeOwners, FakeStatusWriter, FakeTarget
+from tests.fakes import FakeLeadTimes, FakeModels, FakeOwners, FakeStatusWriter, FakeTarget
 
 COUNTS = (1, 100, 1000)
 KINDS = ("reactive", "seasonal-naive")
@@ -87,6 +87,7 @@ class Bench:
             models=models,
             target=FakeTarget(sizes={f"web-{number}": 5 for number in range(count)}),
             owners=FakeOwners(),
+            lead_times=FakeLeadTimes(),
             reporter=Report(writer=self._writer, metrics=Metrics(), ledger=Ledger()),
             registry=self.registry,
         )

@@ -20,7 +20,7 @@ from controller.ports import MetricError, ModelError, TargetError
 from controller.registry import Registry
 from controller.report import Report
 from tests.builders import NOW, body, forecast, seconds, seen, series, unseen
-from tests.fakes import FakeModels, FakeOwners, FakeSource, FakeStatusWriter, FakeTarget
+from tests.fakes import FakeLeadTimes, FakeModels, FakeOwners, FakeSource, FakeStatusWriter, FakeTarget
 
 LATER = NOW + seconds(30)
 LATER_STILL = NOW + timedelta(minutes=20)
@@ -36,6 +36,7 @@ class World:
         self.models = FakeModels()
         self.target = FakeTarget(sizes={"web": 5, "other": 5})
         self.owners = FakeOwners()
+        self.lead_times = FakeLeadTimes()
         self.writer = FakeStatusWriter()
         self.metrics = Metrics()
         self.registry = Registry()
@@ -45,6 +46,7 @@ class World:
             models=self.models,
             target=self.target,
             owners=self.owners,
+            lead_times=self.lead_times,
             reporter=report,
             registry=self.registry,
         )

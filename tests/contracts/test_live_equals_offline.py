@@ -26,7 +26,7 @@ from controller.ports import ForecastRequest, MetricError, MetricRequest, ModelE
 from controller.registry import Registry
 from controller.spec import ScalerSpec
 from tests.builders import body
-from tests.fakes import FakeOwners, FakeReporter, FakeTarget
+from tests.fakes import FakeLeadTimes, FakeOwners, FakeReporter, FakeTarget
 
 ROOT = Path(__file__).parents[2]
 NASA = ROOT.parent / "shared/data/nasa/requests-1min.csv"
@@ -103,6 +103,7 @@ async def _live(trace: Trace) -> list[Decision]:
         models=OnnxModels([ROOT / "models"]),
         target=FakeTarget(sizes={"web": 2}),
         owners=FakeOwners(),
+        lead_times=FakeLeadTimes(),
         reporter=reporter,
         registry=registry,
     )

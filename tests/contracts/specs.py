@@ -12,7 +12,9 @@ import yaml
 
 HERE = Path(__file__).parent
 CRD_FILE = HERE.parents[1] / "charts/predictive-scaler/crds/predictivescalers.yaml"
-EXAMPLES = sorted((HERE.parents[1] / "manifests/examples").glob("*.yaml"))
+EXAMPLES = sorted(
+    file for folder in ("manifests/examples", "training/presets") for file in (HERE.parents[1] / folder).glob("*.yaml")
+)
 
 SMALLEST: dict[str, Any] = {
     "targetRef": {"name": "web"},

@@ -85,6 +85,8 @@ def _steps_ahead(forecast: Forecast, lead: timedelta) -> int:
 
 
 def _settled(record: TrackRecord, history: Series, forecast: Forecast, policy: Policy, ahead: int) -> TrackRecord:
+    if not any(pending.time <= history.end for pending in record.pending):
+        return record
     decay = 0.5 ** (spacing(ahead) * forecast.step / (HALF_LIFE_SEASONS * forecast.season))
     for pending in record.pending:
         if pending.time <= history.end:

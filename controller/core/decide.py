@@ -91,28 +91,25 @@ def _learnt(observation: Observation | None, forecast: Forecast | None, policy: 
     if observation is None:
         return memory
     record = calibration.updated(memory.track, observation.history, forecast, policy)
-    memory = replace(memory, track=record)
-    weight = demand.trusted(forecast, policy, memory)
-    return replace(memory, steering=steering.steered(memory, observation.latest, weight, policy))
+    weight = demand.trusted(forecast, policy, record)
+    return replace(memory, track=record, steering=steering.steered(memory, observation.latest, weight, policy))
 
 
 def _wish(
     now: datetime, load: Demand, problem: str | None, current: int, policy: Policy, memory: Memory
 ) -> tuple[Step, Memory]:
     """What the load asks for before any rail; remembered when there is a load to ask."""
-    if load.value is not None:
-        memory = replace(memory, last_metric=now)
+    last_metric = memory.last_metric if load.value is None else now
     if current == 0:
-        return Step(
-            rule="Disabled", before=0, after=0, why="the target is scaled to 0; scale it up to hand it back"
-        ), memory
+        why = "the target is scaled to 0; scale it up to hand it back"
+        return Step(rule="Disabled", before=0, after=0, why=why), replace(memory, last_metric=last_metric)
+    last_metric = last_metric or now
     if load.value is None:
-        memory = replace(memory, last_metric=memory.last_metric or now)
-        step = _without_metric(now, problem, current, policy, memory)
+        step = _without_metric(now - last_metric, problem, current, policy)
     else:
         step = _by_load(load, load.value, current, policy)
-    earlier = _earlier_wishes(now, current, policy, memory)
-    return step, replace(memory, recommendations=guardrails.remembered(now, step.after, policy, earlier))
+    wishes = guardrails.remembered(now, step.after, policy, _earlier_wishes(now, current, policy, memory))
+    return step, replace(memory, last_metric=last_metric, recommendations=wishes)
 
 
 def _earlier_wishes(now: datetime, current: int, policy: Policy, memory: Memory) -> tuple[Recommendation, ...]:
@@ -134,9 +131,8 @@ def _by_load(load: Demand, value: float, current: int, policy: Policy) -> Step:
     return Step(rule="Load", before=current, after=needed, why=f"{share} needs {needed}")
 
 
-def _without_metric(now: datetime, problem: str | None, current: int, policy: Policy, memory: Memory) -> Step:
+def _without_metric(missing: timedelta, problem: str | None, current: int, policy: Policy) -> Step:
     """Absence never shrinks: hold, and after a while be no smaller than the fallback."""
-    missing = now - (memory.last_metric or now)
     fallback = policy.fallback
     words = f"no usable metric for {missing.total_seconds():.0f} s ({problem or 'the last value is too old'})"
     if fallback.replicas is None or missing < fallback.after:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from controller.core.calibration import corrected, trust
 from controller.core.forecast import Forecast
-from controller.core.memory import Memory
+from controller.core.memory import Memory, TrackRecord
 from controller.core.policy import Policy
 from controller.core.series import Sample
 from controller.core.steering import prepared
@@ -58,7 +58,7 @@ class Demand:
 def assess(now: datetime, latest: Sample | None, forecast: Forecast | None, policy: Policy, memory: Memory) -> Demand:
     """The load to be ready for until the next decision's replicas are up: what is seen and what the forecast adds."""
     seen = _usable(now, latest, policy)
-    weight = trusted(forecast, policy, memory)
+    weight = trusted(forecast, policy, memory.track)
     outlook = None if forecast is None else _outlook(now, forecast, policy, memory)
     peak = None if outlook is None else outlook.peak
     if seen is None:
@@ -78,10 +78,10 @@ def assess(now: datetime, latest: Sample | None, forecast: Forecast | None, poli
     )
 
 
-def trusted(forecast: Forecast | None, policy: Policy, memory: Memory) -> float:
+def trusted(forecast: Forecast | None, policy: Policy, record: TrackRecord) -> float:
     """The forecast's weight, 0..1; nothing is trusted that is not there."""
     spare = (1.0 - policy.judged_level) * policy.target_per_replica
-    return 0.0 if forecast is None else trust(memory.track, spare=spare)
+    return 0.0 if forecast is None else trust(record, spare=spare)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,12 +99,13 @@ class _Outlook:
 def _outlook(now: datetime, forecast: Forecast, policy: Policy, memory: Memory) -> _Outlook:
     steps = forecast.steps_between(now, now + policy.window)
     further = forecast.steps_between(now, now + policy.window + policy.lead_time)
-    upper = _prepared(forecast, policy, memory)
-    expected = [upper[steps.start], forecast.quantiles[steps.start, -1]] if steps.start < len(upper) else []
+    upper = _prepared(forecast, policy, memory)[: further.stop]
+    if not further.start < len(upper):
+        return _Outlook(peak=None, kept=None, expected=None)
     return _Outlook(
-        peak=_highest(upper[steps]),
-        kept=_highest(upper[further]),
-        expected=_highest(np.array(expected)),
+        peak=_finite(upper[steps].max(initial=-math.inf)),
+        kept=_finite(upper[further].max(initial=-math.inf)),
+        expected=_finite(max(upper[steps.start], forecast.quantiles[steps.start, -1])),
     )
 
 
@@ -114,9 +115,8 @@ def _prepared(forecast: Forecast, policy: Policy, memory: Memory) -> NDArray[np.
     return prepared(memory.steering, forecast, policy.level)
 
 
-def _highest(loads: NDArray[np.float64]) -> float | None:
-    highest = float(loads.max(initial=-math.inf))
-    return highest if math.isfinite(highest) else None
+def _finite(load: float) -> float | None:
+    return float(load) if math.isfinite(load) else None
 
 
 def _weighed(seen: float, reactive: float, peak: float | None, weight: float) -> float:

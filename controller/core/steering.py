@@ -10,7 +10,6 @@ What is steered is what is used: rounding up, rails and start-up times are part 
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
@@ -43,10 +42,17 @@ def steered(memory: Memory, latest: Sample | None, weight: float, policy: Policy
     if ready is None or memory.size.replicas == 0:
         return past
     is_short = latest.value > ready * policy.target_per_replica
-    judged = _counted(past, latest, is_short=is_short)
+    error = (is_short - policy.objective) * _eagerness(past)
     if is_short and memory.size.replicas >= policy.max_replicas:
-        return judged
-    return _moved(judged, (is_short - policy.objective) * _eagerness(past), weight)
+        error = 0.0
+    decay = 1.0 if past.time is None else 0.5 ** ((latest.time - past.time) / HALF_LIFE)
+    return Steering(
+        shift=_within(past.shift + SHIFT_RATE * weight * error, SHIFT_BOUNDS),
+        headroom=_within(past.headroom * math.exp(HEADROOM_RATE * (1.0 - weight) * error), HEADROOM_BOUNDS),
+        time=latest.time,
+        settled=past.settled * decay + 1.0,
+        short=past.short * decay + is_short,
+    )
 
 
 def prepared(steering: Steering, forecast: Forecast, level: float) -> NDArray[np.float64]:
@@ -60,19 +66,8 @@ def _is_news(past: Steering, latest: Sample) -> bool:
     return math.isfinite(latest.value) and (past.time is None or latest.time > past.time)
 
 
-def _counted(past: Steering, latest: Sample, *, is_short: bool) -> Steering:
-    decay = 1.0 if past.time is None else 0.5 ** ((latest.time - past.time) / HALF_LIFE)
-    return replace(past, time=latest.time, settled=past.settled * decay + 1.0, short=past.short * decay + is_short)
-
-
 def _eagerness(past: Steering) -> float:
     return 1.0 + EAGER / (1.0 + past.settled / EAGER_FOR)
-
-
-def _moved(judged: Steering, error: float, weight: float) -> Steering:
-    shift = judged.shift + SHIFT_RATE * weight * error
-    headroom = judged.headroom * math.exp(HEADROOM_RATE * (1.0 - weight) * error)
-    return replace(judged, shift=_within(shift, SHIFT_BOUNDS), headroom=_within(headroom, HEADROOM_BOUNDS))
 
 
 def _within(value: float, bounds: tuple[float, float]) -> float:

@@ -52,6 +52,7 @@ class Reason(StrEnum):
     FORECASTING = "Forecasting"
     LOSING_TO_NAIVE = "LosingToNaive"
     NO_FORECAST = "NoForecast"
+    NOT_WANTED = "ForecastNotWanted"
     ABLE = "ReadyForNewScale"
     DISABLED = "TargetScaledToZero"
 
@@ -118,7 +119,7 @@ def _answers(scaler: Scaler, outcome: Outcome) -> dict[ConditionType, _Answer]:
     return {
         ConditionType.READY: _ready(spec, outcome.memory, metrics, able),
         ConditionType.METRICS_AVAILABLE: metrics,
-        ConditionType.FORECASTING: _forecasting(outcome),
+        ConditionType.FORECASTING: _forecasting(spec, outcome),
         ConditionType.ABLE_TO_SCALE: able,
     }
 
@@ -163,10 +164,12 @@ def _metrics(outcome: Outcome) -> _Answer:
     return _failed(problem)
 
 
-def _forecasting(outcome: Outcome) -> _Answer:
+def _forecasting(spec: ScalerSpec, outcome: Outcome) -> _Answer:
     problem = outcome.problem(Stage.FORECAST)
     if problem is not None:
         return _failed(problem)
+    if spec.model is None:
+        return Status.UNKNOWN, Reason.NOT_WANTED, "forecast.model is none: reacting to what is seen"
     if outcome.forecast is None:
         return Status.FALSE, Reason.NO_FORECAST, "no forecast can be made without a metric: reacting to what is seen"
     weight = 1.0 if outcome.decision is None else outcome.decision.demand.weight

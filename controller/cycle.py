@@ -175,13 +175,14 @@ class Cycle:
         return held
 
     async def _load_models(self, runs: Sequence[_Run]) -> None:
-        answers = await asyncio.to_thread(self._cards, {run.spec.model for run in runs})
+        wanted = {run.spec.model for run in runs if run.spec.model is not None}
+        answers = await asyncio.to_thread(self._cards, wanted)
         for run in runs:
-            answer = answers[run.spec.model]
-            if isinstance(answer, ModelError):
-                _take_forecast(run, None, answer)
-            else:
+            answer = None if run.spec.model is None else answers[run.spec.model]
+            if isinstance(answer, LoadedModel):
                 _take_model(run, answer)
+            else:
+                _take_forecast(run, None, answer)
 
     def _cards(self, models: set[ModelRef]) -> dict[ModelRef, LoadedModel | ModelError]:
         answers: dict[ModelRef, LoadedModel | ModelError] = {}
@@ -325,7 +326,7 @@ def _question(run: _Run) -> MetricRequest:
 
 def _new_request(run: _Run) -> tuple[_Question, ForecastRequest] | None:
     """None where there is nothing to run, or where the last forecast is still the newest there can be."""
-    if run.model is None or run.observation is None:
+    if run.model is None or run.spec.model is None or run.observation is None:
         return None
     history = run.observation.history
     question = (history.end, int(np.isfinite(history.values).sum()), run.spec.zone, run.model.digest)
@@ -360,7 +361,8 @@ def _take_model(run: _Run, model: LoadedModel) -> None:
     held.digest = model.digest
 
 
-def _take_forecast(run: _Run, question: _Question | None, answer: Forecast | ModelError) -> None:
+def _take_forecast(run: _Run, question: _Question | None, answer: Forecast | ModelError | None) -> None:
+    """None: no forecast is wanted."""
     held = run.held
     held.asked = question
     if isinstance(answer, ModelError):

@@ -88,6 +88,12 @@ def test_an_objective_that_is_missed_is_told_with_the_cure() -> None:
     )
 
 
+def test_a_forecast_that_is_not_wanted_is_no_question() -> None:
+    outcome, spec = _outcome(forecast=None), {"forecast": {"model": "none"}}
+    assert _statuses(outcome, **spec) == WELL | {"Forecasting": "Unknown"}
+    assert _reason(outcome, ConditionType.FORECASTING, **spec) == "ForecastNotWanted"
+
+
 def test_a_load_without_its_history_is_still_a_metric() -> None:
     assert _statuses(_outcome(_problem(Stage.OBSERVE)))["MetricsAvailable"] == "True"
 

@@ -152,6 +152,22 @@ async def test_a_model_that_comes_back_forecasts_at_once(world: World) -> None:
     assert outcomes["web"].forecast is not None
 
 
+async def test_where_no_model_is_wanted_none_is_asked_for_and_nothing_fails(world: World) -> None:
+    world.add("web", spec={"forecast": {"model": "none"}})
+    outcomes = await world.tick()
+    assert {"card", "forecast"}.isdisjoint(world.calls)
+    assert (outcomes["web"].problems, outcomes["web"].forecast) == ((), None)
+    assert world.target.written == [("web", 5)]
+
+
+async def test_a_model_that_failed_and_is_not_wanted_any_more_is_no_problem(world: World) -> None:
+    world.models.answer = lambda _: ModelError("run", "fails")
+    await world.tick()
+    world.add("web", generation=2, spec={"forecast": {"model": "none"}})
+    outcomes = await world.tick(NOW + seconds(15))
+    assert outcomes["web"].problems == ()
+
+
 async def test_another_model_begins_without_the_record_of_the_last(world: World) -> None:
     await world.tick()
     world.models.digest = "cd" * 32

@@ -16,10 +16,11 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from controller.core.decide import Decision, decide
+from controller.core.decide import Decision
 from controller.core.forecast import Forecast
 from controller.core.memory import Memory, MemoryFormatError, TrackRecord
 from controller.core.policy import Policy
+from controller.core.record import Inputs, Record
 from controller.core.series import Observation
 from controller.core.startup import LeadTime
 from controller.outcome import LoadedModel, Outcome, Problem, Stage
@@ -79,6 +80,7 @@ class _Run:
     observation: Observation | None = None
     state: TargetState | None = None
     lead_time: LeadTime | None = None
+    record: Record | None = None
     decision: Decision | None = None
     is_written: bool = False
 
@@ -223,7 +225,17 @@ class Cycle:
             return
         run.lead_time = self._lead_time(now, run, run.state)
         held, current = run.held, run.state.replicas
-        run.decision, memory = decide(now, run.observation, run.forecast, current, run.policy, held.memory)
+        run.record = Record.of(
+            Inputs(
+                now=now,
+                observation=run.observation,
+                forecast=run.forecast,
+                current=current,
+                policy=run.policy,
+                memory=held.memory,
+            )
+        )
+        run.decision, memory = run.record.decision, run.record.memory
         if await self._act(now, run, run.state, run.decision):
             held.memory = memory
 
@@ -272,6 +284,7 @@ class Cycle:
             model=run.model,
             forecast=run.forecast,
             lead_time=run.lead_time,
+            record=run.record,
             decision=run.decision,
             is_written=run.is_written,
             memory=run.held.memory,

@@ -10,6 +10,7 @@ from controller.core.card import Card
 from controller.core.decide import Decision
 from controller.core.forecast import Forecast
 from controller.core.memory import Memory
+from controller.core.record import Record
 from controller.core.startup import LeadTime
 
 
@@ -55,6 +56,7 @@ class Outcome:
     model: LoadedModel | None = None
     forecast: Forecast | None = None
     lead_time: LeadTime | None = None
+    record: Record | None = None
     decision: Decision | None = None
     is_written: bool = False
     memory: Memory

@@ -153,7 +153,7 @@ async def test_a_model_that_comes_back_forecasts_at_once(world: World) -> None:
 
 
 async def test_where_no_model_is_wanted_none_is_asked_for_and_nothing_fails(world: World) -> None:
-    world.add("web", spec={"forecast": {"model": "none"}})
+    world.add("web", generation=2, spec={"forecast": {"model": "none"}})
     outcomes = await world.tick()
     assert {"card", "forecast"}.isdisjoint(world.calls)
     assert (outcomes["web"].problems, outcomes["web"].forecast) == ((), None)

@@ -23,6 +23,7 @@ _MENDABLE = {
     "training.fleet": "FleetError",
     "training.retraining": "RetrainingError",
     "training.roster": "RosterError",
+    "training.simulate.capacity": "SimulationError",
     "training.windows": "WindowError",
 }
 """What the user can mend, by the module that tells it; none is imported only for this."""

@@ -56,12 +56,14 @@ def each(
     *,
     workers: int,
     longest: timedelta = LONGEST,
+    preload: Sequence[str] = _PRELOAD,
 ) -> Iterator[tuple[_T, _R | BrokenError]]:
     """Every task with what `work` makes of it, in the order in which they are done.
 
-    `work` and the tasks are pickled. Whatever ends the iteration, an interruption as well, ends all processes first.
+    `work` and the tasks are pickled. `preload`: modules that they need; the first call says it for all. Whatever ends
+    the iteration, an interruption as well, ends all processes first.
     """
-    _prepare()
+    _prepare(preload)
     running: dict[Connection, _Running[_T]] = {}
     waiting = deque(tasks)
     try:
@@ -78,9 +80,9 @@ def each(
             _end(left.process)
 
 
-def _prepare() -> None:
+def _prepare(preload: Sequence[str]) -> None:
     """Start the process from which the others are forked, once and for all."""
-    _CONTEXT.set_forkserver_preload(list(_PRELOAD))
+    _CONTEXT.set_forkserver_preload(list(preload))
     with _single_threaded():
         forkserver.ensure_running()
 

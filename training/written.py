@@ -11,6 +11,7 @@ from typing import Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+_PERCENT = re.compile(r"(\d+(?:\.\d+)?)%")
 _DURATION = re.compile(r"(?:\d+[smhdw])+")
 
 
@@ -45,3 +46,11 @@ def aggregate(text: str) -> Literal["sum", "mean"]:
     if text == "mean":
         return "mean"
     raise ValueError(f"{text!r} is neither sum nor mean")
+
+
+def share(text: str) -> float:
+    """'1%' is 0.01."""
+    found = _PERCENT.fullmatch(text)
+    if found is None or float(found[1]) > 100:  # noqa: PLR2004  # percent
+        raise ValueError(f"{text!r} is not a share such as 1% or 0.5%")
+    return float(found[1]) / 100

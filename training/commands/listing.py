@@ -20,6 +20,7 @@ MODULES = {
     "fit-fleet": "training.commands.fleet",
     "retrain": "training.commands.retrain",
     "backtest": "training.commands.backtest",
+    "simulate": "training.commands.simulate",
     "benchmark": "training.commands.benchmark",
     "shipped": "training.commands.shipped",
 }

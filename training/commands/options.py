@@ -35,6 +35,7 @@ duration = _told(written.duration)
 zone = _told(written.zone)
 moment = _told(written.moment)
 aggregate = _told(written.aggregate)
+share = _told(written.share)
 
 
 _DATA = (
@@ -83,7 +84,10 @@ class Source:
 
 
 def takes_source(command: Callable[..., None]) -> Callable[..., None]:
-    """Makes a command of a function whose first parameter is a Source: its fields become options."""
+    """Makes a command of a function whose first parameter is a Source: its fields become options.
+
+    A field that the function has a parameter for is the function's own: the Source does not hear of it.
+    """
     own = list(inspect.signature(command, eval_str=True).parameters.values())[1:]
     hints = get_type_hints(Source, include_extras=True)
     shared = [
@@ -94,6 +98,7 @@ def takes_source(command: Callable[..., None]) -> Callable[..., None]:
             annotation=hints[each.name],
         )
         for each in fields(Source)
+        if each.name not in {one.name for one in own}
     ]
     every = [*shared, *(each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in own)]
 

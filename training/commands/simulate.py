@@ -1,0 +1,119 @@
+"""`simulate`: what a policy would have had on a past load."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from training.commands import terminal
+from training.commands.options import Season, Source, duration, moment, share, takes_source
+from training.simulate import log, prices
+from training.simulate.capacity import SimulationError
+from training.simulate.comparison import summary
+from training.simulate.material import Material, gather
+from training.simulate.study import NAMES, Question, Study, study
+from training.simulate.wanted import MEAN_REPLICAS, named, wanted
+from training.simulate.words import HEADINGS, cells, sentences
+
+_GOAL = 0.01  # the share of time at which sweeps are compared when no objective says it
+_SPARE = ("used", "turns", "below static")  # what a narrow terminal can do without
+
+
+@takes_source
+def simulate(
+    source: Source,
+    out: Annotated[Path, typer.Option(help="The directory of the report, the figures and the decisions.")],
+    startup: Annotated[
+        timedelta,
+        typer.Option(parser=duration, metavar="DURATION", help="From asking for a replica until it serves."),
+    ],
+    model: Annotated[Path | None, typer.Option(help="The model file of the predictive policy.")] = None,
+    since: Annotated[
+        datetime | None,
+        typer.Option(
+            "--from",
+            parser=moment,
+            metavar="TIME",
+            help="Replay from then on; what is earlier is history. By default the last 15 %, whole seasons.",
+        ),
+    ] = None,
+    step: Annotated[
+        timedelta, typer.Option(parser=duration, metavar="DURATION", help="Time that one load and one decision cover.")
+    ] = "15s",  # type: ignore[assignment]  # typer reads it as it is written
+    season: Season = "1d",  # type: ignore[assignment]
+    per_replica: Annotated[
+        float | None, typer.Option(min=0, metavar="LOAD", help="The load a second that one replica serves.")
+    ] = None,
+    mean_replicas: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            metavar="N",
+            help=f"Instead: N replicas at 70 % would serve the mean load; {MEAN_REPLICAS:g} if nothing is said.",
+        ),
+    ] = None,
+    policy: Annotated[str, typer.Option(metavar="NAMES", help="Which policies to show.")] = ",".join(NAMES),
+    spec: Annotated[
+        Path | None, typer.Option(help="A PredictiveScaler in YAML: its policy is the predictive one.")
+    ] = None,
+    objective: Annotated[
+        float | None, typer.Option(parser=share, metavar="PERCENT", help="Under-provisioned time to steer to; 1%.")
+    ] = None,
+    quantile: Annotated[
+        float | None, typer.Option(metavar="LEVEL", help="Instead: the forecast level to be ready for.")
+    ] = None,
+    utilisation: Annotated[
+        float, typer.Option(parser=share, metavar="PERCENT", help="The target of the HPA that is shown.")
+    ] = "50%",  # type: ignore[assignment]
+    sweep: Annotated[bool, typer.Option(help="The predictive policy at many settings as well.")] = False,
+    price: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="What a replica costs; by default AWS Fargate.")
+    ] = None,
+) -> None:
+    """Replay a past load through the controller's own decisions, beside an HPA, a fixed size and an oracle."""
+    names = named(policy, NAMES)
+    if not out.parent.is_dir() or out.is_file():
+        raise SimulationError(f"--out: {out} cannot be made a directory; name one in a directory that exists")
+    paid = prices.read(price or prices.DEFAULT)
+    own = wanted(names=names, spec=spec, model=model, objective=objective, quantile=quantile, startup=startup)
+    material = gather(source.request(step, season), since)
+    scene = own.scene(material, startup=startup, per_replica=per_replica, mean_replicas=mean_replicas, price=paid)
+    judged = own.aimed(scene, mean_replicas)
+    question = Question(names=names, policy=judged, utilisation=utilisation, is_swept=sweep)
+    with terminal.progress() as show:
+        forecasts = None
+        if own.model is not None:
+            zone = source.zone or own.zone or material.zone
+            forecasts = material.forecasts(own.model, zone, judged.window, show("forecasts"))
+        found = study(scene, question, forecasts, tell=show("replays"))
+    _tell(found, material, judged.objective or _GOAL, out)
+
+
+def _tell(found: Study, material: Material, risk: float, out: Path) -> None:
+    """Everything, in the order in which it is read."""
+    terminal.print_table(_table(found, material), spare=_SPARE)
+    for words in sentences(found, risk):
+        terminal.say(words)
+    out.mkdir(exist_ok=True)
+    for run in found.runs.values():
+        log.write(out, run, found.scene.load)
+    terminal.write_json(out / "summary.json", {"data": material.about, **summary(found, risk)})
+    terminal.say(f"wrote {out}")
+
+
+def _table(found: Study, material: Material) -> Table:
+    """A row a policy."""
+    scene = found.scene
+    since, until = (time.astimezone(material.zone) for time in (scene.load.start, scene.load.end))
+    title = f"{since} to {until}; a replica serves {scene.per_replica:.4g} a second and starts in {scene.startup}"
+    table = Table(title=escape(title), caption=escape(material.about))
+    for place, heading in enumerate(HEADINGS):
+        table.add_column(heading, justify="right" if place else "left")
+    for name, run in found.runs.items():
+        table.add_row(*cells(found, name, found.scene.point(run)))
+    return table

@@ -1,0 +1,59 @@
+"""What would the controller have done, moment by moment? Its own `decide` over a past load.
+
+A decision at the beginning of a step saw the steps before it, and forecasts that were made of them. Must not score.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Protocol
+
+import numpy as np
+
+from controller.core.decide import Decision, decide
+from controller.core.forecast import Forecast
+from controller.core.memory import Memory
+from controller.core.policy import Policy
+from controller.core.series import Observation, Sample, Series
+from training.simulate.capacity import Capacity, lag_of
+
+Witness = Callable[[int, Decision], None]  # the step, and what was decided at its beginning
+
+
+class Foresight(Protocol):
+    """What a forecaster knew at a moment."""
+
+    def at(self, now: datetime) -> tuple[Series, Forecast | None]:
+        """The steps of the model that had ended by `now` (aware), and the forecast that was made of them."""
+        ...
+
+
+def replay(
+    metric: Series,
+    policy: Policy,
+    *,
+    startup: timedelta,
+    initial: int,
+    foresight: Foresight | None = None,
+    witness: Witness = lambda _step, _decision: None,
+) -> Capacity:
+    """Decide every `policy.interval`, having seen the steps of `metric` that were over; NaN is a missing metric.
+
+    `initial` replicas are ready at first. Without `foresight` nothing is forecast.
+    """
+    every = max(1, -(-policy.interval // metric.step))
+    desired = np.empty(len(metric), dtype=np.int64)
+    memory, size, values, start = Memory(), initial, metric.values.tolist(), metric.start
+    for index in range(len(metric)):
+        if index % every == 0:
+            now = start + index * metric.step
+            history, forecast = (metric.until(now), None) if foresight is None else foresight.at(now)
+            seen = values[index - 1] if index else np.nan
+            latest = Sample(time=now, value=seen) if seen == seen else None  # noqa: PLR0124  # NaN, without a call
+            observation = Observation(history=history, latest=latest)
+            decision, memory = decide(now, observation, forecast, size, policy, memory)
+            size = decision.replicas
+            witness(index, decision)
+        desired[index] = size
+    return Capacity.of(desired, initial=initial, lag=lag_of(startup, metric.step))

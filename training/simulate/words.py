@@ -1,0 +1,94 @@
+"""How is it told? The cells of a table and a few sentences, the same in a terminal and on a page.
+
+Must not compute scores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from training.simulate.comparison import AtRisk, at_risk, worth
+from training.simulate.frontier import Point
+from training.simulate.study import HPA, ORACLE, PREDICTIVE, Study
+
+HEADINGS = (
+    "policy",
+    "replica-hours",
+    "short",
+    "unserved",
+    "changes",
+    "turns",
+    "used",
+    "cost",
+    "below static",
+    "below HPA",
+    "gap closed",
+)
+
+
+def cells(study: Study, name: str, point: Point) -> list[str]:
+    """One policy's figures under HEADINGS; a dash where a sweep does not reach."""
+    score, value = point.score, worth(study, point)
+    return [
+        _titled(study, name, point),
+        f"{score.replica_hours:,.0f}",
+        f"{score.under_provisioned:.2%}",
+        f"{score.unserved:.3%}",
+        f"{score.changes:,}",
+        f"{score.turns:,}",
+        f"{score.utilisation:.0%}",
+        f"{point.cost:,.2f}",
+        _share(value.cost_below_static),
+        _share(value.cost_below_hpa),
+        _share(value.gap_closed),
+    ]
+
+
+def sentences(study: Study, risk: float) -> Iterator[str]:
+    """What the figures say; `risk`: the share of time at which sweeps are compared."""
+    price = study.scene.price
+    yield (
+        "short: share of the time in which the load was more than what ready replicas serve; turns: changes that "
+        "undo the last one; used: of what was ready."
+    )
+    yield (
+        f"cost: {price.currency}, {price.hourly:.6g} for a replica-hour, by the second, at least "
+        f"{price.minimum.total_seconds():g} s of each replica started ({price.name}, {price.date}, {price.source})."
+    )
+    yield (
+        "below static, below HPA: the cost that is saved against the smallest fixed size that never falls short, and "
+        "against the HPA that is short as often. gap closed: of the way from that HPA to the oracle, in replica-hours."
+    )
+    goal = at_risk(study, risk)
+    if goal is not None:
+        yield from _at_risk(study, goal)
+
+
+def _at_risk(study: Study, goal: AtRisk) -> Iterator[str]:
+    hours, changes = goal.replica_hours, goal.changes
+    yield (
+        f"With {goal.under_provisioned * 100:g} % of the time short: predictive {_count(hours[PREDICTIVE])} "
+        f"replica-hours, HPA {_count(hours[HPA])}, oracle {_count(hours[ORACLE])}: {_share(goal.gap_closed)} of the "
+        f"gap closed, with {_count(changes[PREDICTIVE])} changes of size (HPA {_count(changes[HPA])})."
+    )
+    yield (
+        f"For the replica-hours of the HPA at {study.reference.setting:.0%}: {_share(goal.unserved_below_hpa)} "
+        "less load unserved."
+    )
+
+
+def _titled(study: Study, name: str, point: Point) -> str:
+    if name == HPA:
+        return f"{name} at {point.setting:.0%}"
+    if name == PREDICTIVE:
+        knob = study.frontiers[PREDICTIVE].knob
+        return f"{name}, {knob} " + (f"{point.setting:g}" if knob == "quantile" else f"{point.setting * 100:g} %")
+    return name
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1%}"
+
+
+def _count(value: float | None) -> str:
+    return "-" if value is None else f"{value:,.0f}"

@@ -13,6 +13,7 @@ from typing import Any
 
 from controller.core.memory import Memory, Steering
 from controller.core.policy import Policy
+from controller.grading import Grade
 from controller.outcome import Outcome, Problem, Stage
 from controller.registry import Scaler
 from controller.spec import Mode, ScalerSpec, SpecError
@@ -24,12 +25,13 @@ LOSING = 0.5  # below this weight the forecast adds less than half of what it as
 
 
 class ConditionType(StrEnum):
-    """The four questions that a status answers."""
+    """The questions that a status answers; the last one only in mode Observe."""
 
     READY = "Ready"
     METRICS_AVAILABLE = "MetricsAvailable"
     FORECASTING = "Forecasting"
     ABLE_TO_SCALE = "AbleToScale"
+    RECOMMENDED = "Recommended"
 
 
 class Status(StrEnum):
@@ -55,6 +57,7 @@ class Reason(StrEnum):
     NOT_WANTED = "ForecastNotWanted"
     ABLE = "ReadyForNewScale"
     DISABLED = "TargetScaledToZero"
+    NOT_YET_KNOWN = "NotYetKnown"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +83,7 @@ class Condition:
 
 
 def conditions(scaler: Scaler, outcome: Outcome, earlier: Sequence[Condition]) -> tuple[Condition, ...]:
-    """The four conditions after a tick; one whose status did not change keeps its time."""
+    """The conditions after a tick; one whose status did not change keeps its time."""
     since = {condition.type: (condition.status, condition.since) for condition in earlier}
     made = []
     for kind, (status, reason, message) in _answers(scaler, outcome).items():
@@ -116,12 +119,23 @@ def _answers(scaler: Scaler, outcome: Outcome) -> dict[ConditionType, _Answer]:
     if spec.mode is Mode.PAUSED:
         return _idle(Status.TRUE, Reason.PAUSED, "mode is Paused: nothing is watched and nothing is scaled")
     metrics, able = _metrics(outcome), _able(outcome)
+    recommended = {ConditionType.RECOMMENDED: _recommended(outcome.grade)} if spec.mode is Mode.OBSERVE else {}
     return {
         ConditionType.READY: _ready(spec, outcome.memory, metrics, able),
         ConditionType.METRICS_AVAILABLE: metrics,
         ConditionType.FORECASTING: _forecasting(spec, outcome),
         ConditionType.ABLE_TO_SCALE: able,
+        **recommended,
     }
+
+
+def _recommended(grade: Grade | None) -> _Answer:
+    """Whether to let it act. One that acts has no such answer: the sizes are its own, so nothing is beside them."""
+    if grade is None:
+        return Status.UNKNOWN, Reason.NOT_YET_KNOWN, "nothing was decided yet that could be graded"
+    found = grade.verdict()
+    status = {None: Status.UNKNOWN, True: Status.TRUE, False: Status.FALSE}[found.is_recommended]
+    return status, found.reason, found.message
 
 
 def _idle(status: Status, reason: Reason, message: str) -> dict[ConditionType, _Answer]:
@@ -176,6 +190,9 @@ def _forecasting(spec: ScalerSpec, outcome: Outcome) -> _Answer:
     if weight < LOSING:
         message = f"of late the forecast loses to the naive ones: it counts {weight:.0%} until it is better again"
         return Status.FALSE, Reason.LOSING_TO_NAIVE, message
+    unlearnt = outcome.problem(Stage.LEAD_TIME)
+    if unlearnt is not None:
+        return Status.TRUE, unlearnt.reason, f"the forecast is made and trusted, its reach not: {unlearnt.message}"
     return Status.TRUE, Reason.FORECASTING, "the forecast is made and trusted"
 
 
@@ -183,7 +200,7 @@ def _able(outcome: Outcome) -> _Answer:
     problem = outcome.problem(Stage.READ, Stage.DECIDE, Stage.ACT)
     if problem is not None:
         return _failed(problem)
-    if outcome.decision is not None and outcome.decision.current == 0:
+    if outcome.decision is not None and outcome.current_replicas == 0:
         return Status.FALSE, Reason.DISABLED, outcome.decision.message
     return Status.TRUE, Reason.ABLE, "the target can be read and scaled"
 

@@ -23,6 +23,7 @@ from controller.core.policy import Policy
 from controller.core.record import Inputs, Record
 from controller.core.series import Observation
 from controller.core.startup import LeadTime
+from controller.grading import Grade, GradeFormatError, settled, unwatched, watched
 from controller.outcome import LoadedModel, Outcome, Problem, Stage
 from controller.ports import (
     ForecastRequest,
@@ -54,13 +55,14 @@ _Question = tuple[datetime, int, ZoneInfo, str]
 
 @dataclass(slots=True, kw_only=True)
 class _Held:
-    """What the cycle keeps of a scaler between ticks. Only `memory` and `digest` survive a restart, by the status.
+    """What the cycle keeps of a scaler between ticks. `memory`, `digest` and `grade` survive a restart, by the status.
 
     `metric`, `digest`: of the load and the model that the memory's track record speaks of. `asked`: what the forecast
     was made from.
     """
 
     memory: Memory
+    grade: Grade | None = None
     metric: PrometheusMetric | None = None
     digest: str | None = None
     forecast: Forecast | None = None
@@ -173,7 +175,10 @@ class Cycle:
         held = self._held.get(scaler.uid)
         if held is None:
             model = scaler.status.get("model") or {}
-            held = self._held[scaler.uid] = _Held(memory=_restored(scaler), digest=model.get("digest"))
+            held = _Held(memory=_restored(scaler), grade=_restored_grade(scaler), digest=model.get("digest"))
+            self._held[scaler.uid] = held
+        if held.grade is not None and (isinstance(scaler.spec, SpecError) or scaler.spec.mode is not Mode.OBSERVE):
+            held.grade, held.memory = unwatched(held.grade, held.memory)
         return held
 
     async def _load_models(self, runs: Sequence[_Run]) -> None:
@@ -224,7 +229,7 @@ class Cycle:
         if run.state is None:
             return
         run.lead_time = self._lead_time(now, run, run.state)
-        held, current = run.held, run.state.replicas
+        held, current = run.held, _size_to_decide_from(now, run, run.state)
         run.record = Record.of(
             Inputs(
                 now=now,
@@ -238,6 +243,9 @@ class Cycle:
         run.decision, memory = run.record.decision, run.record.memory
         if await self._act(now, run, run.state, run.decision):
             held.memory = memory
+        if run.spec.mode is Mode.OBSERVE and held.grade is not None:
+            seen, replicas = run.decision.demand.seen, run.decision.replicas
+            held.grade = settled(held.grade, now, seen, replicas, run.policy, await self._other(now, run, held.grade))
 
     async def _read(self, run: _Run) -> TargetState | None:
         try:
@@ -271,6 +279,13 @@ class Cycle:
             return False
         return True
 
+    async def _other(self, now: datetime, run: _Run, grade: Grade) -> str | None:
+        """Whose work an observed scaler is graded against: the last one that was known."""
+        try:
+            return await self._owners.owner(run.scaler.namespace, run.spec.target, now)
+        except TargetError:
+            return grade.against
+
     async def _owner(self, now: datetime, run: _Run) -> str | None:
         rival = self._registry.rival(run.scaler)
         if rival is not None:
@@ -284,16 +299,19 @@ class Cycle:
             model=run.model,
             forecast=run.forecast,
             lead_time=run.lead_time,
+            found=None if run.state is None else run.state.replicas,
             record=run.record,
             decision=run.decision,
             is_written=run.is_written,
             memory=run.held.memory,
+            grade=run.held.grade,
         )
         await self._tell(run.scaler, outcome)
 
     async def _report_idle(self, now: datetime, scaler: Scaler) -> None:
         """A refused or paused scaler does nothing, and says so."""
-        await self._tell(scaler, Outcome(time=now, memory=self._hold(scaler).memory))
+        held = self._hold(scaler)
+        await self._tell(scaler, Outcome(time=now, memory=held.memory, grade=held.grade))
 
     async def _tell(self, scaler: Scaler, outcome: Outcome) -> None:
         try:
@@ -325,6 +343,23 @@ def _restored(scaler: Scaler) -> Memory:
     except MemoryFormatError as error:
         log.warning("memory not usable, starting afresh", extra={"scaler": scaler.key, "error": str(error)})
         return Memory()
+
+
+def _restored_grade(scaler: Scaler) -> Grade | None:
+    stored = (scaler.status.get("grade") or {}).get("state")
+    try:
+        return Grade.from_json(stored) if stored else None
+    except GradeFormatError as error:
+        log.warning("score not usable, starting afresh", extra={"scaler": scaler.key, "error": str(error)})
+        return None
+
+
+def _size_to_decide_from(now: datetime, run: _Run, state: TargetState) -> int:
+    """The target's own; but of a scaler that is only watched, the one that it would have."""
+    if run.spec.mode is not Mode.OBSERVE:
+        return state.replicas
+    run.held.grade, shadow = watched(run.held.grade, now, state.replicas, run.spec, run.policy)
+    return shadow.own.size
 
 
 def _question(run: _Run) -> MetricRequest:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Self
 
@@ -38,7 +38,7 @@ class Grade:
 
     target: str
     rules: str
-    card: Scorecard = Scorecard()
+    card: Scorecard = field(default_factory=Scorecard)
     shadow: Shadow | None = None
     time: datetime | None = None
     against: str | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Sized
+from collections.abc import Sequence, Set, Sized
 from datetime import timedelta
 from typing import TypeVar, cast
 
@@ -13,6 +13,7 @@ from controller.core.decide import Decision
 from controller.core.forecast import Forecast
 from controller.core.memory import Steering
 from controller.core.policy import Policy
+from controller.grading import Grade
 from controller.outcome import Outcome, Stage
 from controller.registry import Scaler
 from controller.spec import ScalerSpec
@@ -20,7 +21,19 @@ from controller.spec import ScalerSpec
 LEADS = (timedelta(minutes=30), timedelta(hours=1))  # beside the scaler's own lead
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _SCALER = ("namespace", "scaler")
+_GRADED = ("window", "who")
 _M = TypeVar("_M", Gauge, Counter)
+
+
+def _leads(spec: ScalerSpec, outcome: Outcome) -> tuple[timedelta, ...]:
+    """The scaler's own, where it is known, and those of all."""
+    if outcome.lead_time is not None:
+        return outcome.lead_time.duration + spec.policy.interval, *LEADS
+    return LEADS if spec.lead_time_auto else (spec.policy.window, *LEADS)
+
+
+def _seconds(lead: timedelta) -> str:
+    return f"{lead.total_seconds():g}"
 
 
 class Metrics:
@@ -51,7 +64,15 @@ class Metrics:
         self._headroom = self._gauge(
             "steering_headroom", "Factor on the load that is seen, where no forecast is trusted."
         )
+        self._lead_time = self._gauge("lead_time_seconds", "How long a new replica is taken to need until it serves.")
         self._turns = self._gauge("direction_changes", "Turns from growing to shrinking or back within the last hour.")
+        self._grade_replicas = self._gauge(
+            "grade_replica_hours", "Replica-hours of what mode Observe would have had, and of what was.", *_GRADED
+        )
+        self._grade_short = self._gauge(
+            "grade_under_provisioned_minutes", "Minutes in which too few replicas were ready, of both.", *_GRADED
+        )
+        self._grade_known = self._gauge("grade_known_hours", "Time that the grade speaks of.", "window")
         self._condition = self._gauge("condition", "1 where the condition is True, 0 where it is not.", "type")
         self._decisions = self._counter("decisions", "Decisions by the rule that took part.", "rule")
         self._changes = self._counter("scale_changes", "Sizes written, by direction.", "direction")
@@ -64,19 +85,24 @@ class Metrics:
     def tell(self, scaler: Scaler, outcome: Outcome, conditions: Sequence[Condition]) -> None:
         """Take in one scaler's tick."""
         self._keys[scaler.uid] = scaler.key
+        self._silence(scaler, self._condition)
         for condition in conditions:
             self._set(scaler, self._condition, float(condition.status is Status.TRUE), condition.type.value)
         for problem in outcome.problems:
             self.failed(scaler, problem.stage, problem.reason)
         if outcome.decision is None:
             self._silence(scaler, self._load, self._demand, self._current, self._trust, self._coverage)
-            self._silence(scaler, self._short, self._shift, self._headroom, self._turns)
+            self._silence(scaler, self._short, self._shift, self._headroom, self._turns, self._lead_time)
         else:
             self._tell_decision(scaler, outcome.decision, is_written=outcome.is_written)
+            self._set(scaler, self._current, outcome.current_replicas)
             self._set(scaler, self._turns, len(outcome.memory.turns))
             self._tell_steering(scaler, outcome.decision, outcome.memory.steering)
         if isinstance(scaler.spec, ScalerSpec):
             self._tell_promise(scaler, scaler.spec.policy)
+        if outcome.lead_time is not None:
+            self._set(scaler, self._lead_time, outcome.lead_time.duration.total_seconds())
+        self._tell_grade(scaler, outcome.grade)
         self._silence(scaler, self._forecast)
         if outcome.forecast is not None and isinstance(scaler.spec, ScalerSpec):
             self._tell_forecast(scaler, scaler.spec, outcome, outcome.forecast)
@@ -115,7 +141,6 @@ class Metrics:
         for source, value in parts.items():
             self._set(scaler, self._demand, value, source)
         self._set(scaler, self._desired, decision.replicas)
-        self._set(scaler, self._current, decision.replicas if is_written else decision.current)
         self._set(scaler, self._trust, demand.weight)
         self._set(scaler, self._coverage, decision.coverage)
         for step in decision.steps:
@@ -141,13 +166,36 @@ class Metrics:
         self._set(scaler, self._shift, steering.shift)
         self._set(scaler, self._headroom, steering.headroom)
 
+    def _tell_grade(self, scaler: Scaler, grade: Grade | None) -> None:
+        """Only while it is kept: what was true two weeks before a scaler began to act says nothing now."""
+        if grade is None or grade.shadow is None:
+            self._silence(scaler, self._grade_replicas, self._grade_short, self._grade_known)
+            return
+        for length, tally in grade.windows().items():
+            window = f"{length.days}d"
+            self._set(scaler, self._grade_known, tally.known / 3600.0, window)
+            for who, replicas, short in (
+                ("own", tally.own_replicas, tally.own_short),
+                ("actual", tally.actual_replicas, tally.actual_short),
+            ):
+                self._set(scaler, self._grade_replicas, replicas / 3600.0, window, who)
+                self._set(scaler, self._grade_short, short / 60.0, window, who)
+
     def _tell_forecast(self, scaler: Scaler, spec: ScalerSpec, outcome: Outcome, forecast: Forecast) -> None:
-        own = spec.policy.lead_time + spec.policy.interval
-        for lead in (own, *LEADS):
+        leads = _leads(spec, outcome)
+        for lead in leads:
             for level in (0.5, spec.policy.level):
                 at = outcome.time + lead
                 load = forecast.peak(level, at - timedelta.resolution, at)
-                self._set(scaler, self._forecast, load, f"{level:g}", f"{lead.total_seconds():g}")
+                self._set(scaler, self._forecast, load, f"{level:g}", _seconds(lead))
+        self._drop_leads_but(scaler, {_seconds(lead) for lead in leads})
+
+    def _drop_leads_but(self, scaler: Scaler, leads: Set[str]) -> None:
+        """A lead time that is learnt changes with the pods: each one would leave series behind."""
+        children = self._children[scaler.key]
+        for metric, labels in [key for key in children if key[0] is self._forecast and key[1][-1] not in leads]:
+            metric.remove(*labels)
+            del children[metric, labels]
 
     def _silence(self, scaler: Scaler, *gauges: Gauge) -> None:
         """What these showed is not known now."""

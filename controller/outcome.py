@@ -12,6 +12,7 @@ from controller.core.forecast import Forecast
 from controller.core.memory import Memory
 from controller.core.record import Record
 from controller.core.startup import LeadTime
+from controller.grading import Grade
 
 
 class Stage(StrEnum):
@@ -47,8 +48,9 @@ class LoadedModel:
 class Outcome:
     """One scaler's tick, as far as it came.
 
-    `lead_time`: what was decided by; None where nothing was. `is_written`: the target was told a new size. `memory`:
-    what the next tick starts from; the old one when the tick did not end well.
+    `lead_time`: what was decided by; None where nothing was. `found`: the target's size, where it is not what was
+    decided from. `is_written`: the target was told a new size. `memory`: what the next tick starts from; the old one
+    when the tick did not end well. `grade`: the score, where one is kept.
     """
 
     time: datetime
@@ -56,10 +58,19 @@ class Outcome:
     model: LoadedModel | None = None
     forecast: Forecast | None = None
     lead_time: LeadTime | None = None
+    found: int | None = None
     record: Record | None = None
     decision: Decision | None = None
     is_written: bool = False
     memory: Memory
+    grade: Grade | None = None
+
+    @property
+    def current_replicas(self) -> int | None:
+        """What the target asks for after the tick; None without a decision."""
+        if self.decision is None or self.is_written:
+            return self.decision and self.decision.replicas
+        return self.decision.current if self.found is None else self.found
 
     def problem(self, *stages: Stage) -> Problem | None:
         """The first problem at one of the stages."""

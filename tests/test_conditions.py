@@ -10,6 +10,8 @@ import pytest
 from controller.conditions import Condition, ConditionType, Status, conditions, stored
 from controller.core.decide import decide
 from controller.core.memory import Steering, TrackRecord
+from controller.core.scorecard import Scorecard, Tally, added
+from controller.grading import Grade
 from controller.outcome import Outcome, Problem, Stage
 from tests.builders import FRESH, NOW, forecast, policy, scaler, seconds, seen
 
@@ -43,6 +45,7 @@ def test_all_is_well() -> None:
     ("stage", "false"),
     [
         (Stage.FORECAST, {"Forecasting"}),
+        (Stage.LEAD_TIME, set()),
         (Stage.READ, {"Ready", "AbleToScale"}),
         (Stage.DECIDE, {"Ready", "AbleToScale"}),
         (Stage.ACT, {"Ready", "AbleToScale"}),
@@ -75,7 +78,8 @@ def test_an_objective_that_is_missed_for_long_is_told(
     memory = replace(FRESH, steering=Steering(settled=settled, short=short))
     spec = {"objective": {"underProvisionedTime": "1%"}} | spec
     outcome = _outcome(memory=memory)
-    assert (_reason(outcome, ConditionType.READY, **spec), _statuses(outcome, **spec)) == (reason, WELL)
+    answers = _reason(outcome, ConditionType.READY, **spec), set(_statuses(outcome, **spec).values()) - {"Unknown"}
+    assert answers == (reason, {"True"})
 
 
 def test_an_objective_that_is_missed_is_told_with_the_cure() -> None:
@@ -102,6 +106,10 @@ def test_a_load_without_its_history_says_so() -> None:
     assert _reason(_outcome(_problem(Stage.OBSERVE)), ConditionType.METRICS_AVAILABLE) == "SomeReason"
 
 
+def test_a_forecast_whose_reach_cannot_be_learnt_says_so() -> None:
+    assert _reason(_outcome(_problem(Stage.LEAD_TIME)), ConditionType.FORECASTING) == "SomeReason"
+
+
 def test_the_worse_of_two_problems_is_the_reason_of_ready() -> None:
     outcome = _outcome(
         Problem(stage=Stage.OBSERVE, reason="MetricEmpty", message=""),
@@ -114,7 +122,7 @@ def test_the_worse_of_two_problems_is_the_reason_of_ready() -> None:
 @pytest.mark.parametrize(
     ("spec", "statuses", "reason"),
     [
-        ({"mode": "Observe"}, WELL, "Observing"),
+        ({"mode": "Observe"}, WELL | {"Recommended": "Unknown"}, "Observing"),
         ({"mode": "Paused"}, dict.fromkeys(WELL, "Unknown") | {"Ready": "True"}, "Paused"),
         ({"maxReplicas": 0}, dict.fromkeys(WELL, "Unknown") | {"Ready": "False"}, "SpecInvalid"),
         ({}, WELL, "Scaling"),
@@ -171,3 +179,24 @@ def test_a_condition_in_json() -> None:
         "lastTransitionTime": "2026-03-02T12:00:00Z",
         "observedGeneration": 7,
     }
+
+
+@pytest.mark.parametrize(
+    ("days", "own", "actual", "answer"),
+    [
+        (0.9, 5, 6, ("Unknown", "NotYetKnown")),
+        (2, 5, 6, ("True", "SavesReplicas")),
+        (2, 7, 6, ("False", "CostsMore")),
+    ],
+)
+def test_whether_to_let_it_act(days: float, own: float, actual: float, answer: tuple[str, str]) -> None:
+    known = days * 86_400
+    card = added(Scorecard(), NOW, Tally(known=known, own_replicas=own * known, actual_replicas=actual * known))
+    grade = Grade(target="", rules="", card=card, time=NOW, against='HorizontalPodAutoscaler "web"')
+    found = conditions(scaler(spec={"mode": "Observe"}), _outcome(grade=grade), ())[-1]
+    assert (found.type, found.status.value, found.reason) == ("Recommended", *answer)
+
+
+@pytest.mark.parametrize("mode", ["Active", "Paused"])
+def test_what_acts_or_rests_is_not_recommended_anything(mode: str) -> None:
+    assert "Recommended" not in _statuses(_outcome(grade=Grade(target="", rules="")), mode=mode)

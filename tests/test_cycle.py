@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 
 from controller.core.memory import Memory, TrackRecord
+from controller.core.scorecard import Tally
 from controller.core.series import Observation
+from controller.core.startup import LeadTime, LeadTimeSource
 from controller.cycle import Cycle
 from controller.ledger import Ledger
 from controller.metrics import Metrics
@@ -99,6 +101,45 @@ async def test_equal_sizes_are_not_written(world: World) -> None:
     world.target.sizes["web"] = 10
     await world.tick()
     assert world.target.written == []
+
+
+AUTO = {"forecast": {"leadTime": "auto"}}
+
+
+async def test_a_lead_time_that_is_learnt_decides_how_far_ahead_one_looks() -> None:
+    """The forecast rises by 100 a step of five minutes; a replica serves 100."""
+    world = World(source=FakeSource(answer=_history(NOW, [0.0])))
+    world.models.answer = lambda asked: forecast(*(100 * ahead for ahead in range(1, 13)), origin=asked.history.end)
+    world.add("web", spec=AUTO)
+    world.lead_times.answer = LeadTime(duration=3 * STEP, source=LeadTimeSource.LEARNT)
+    outcomes = await world.tick()
+    assert outcomes["web"].lead_time == world.lead_times.answer
+    assert outcomes["web"].decision is not None
+    assert outcomes["web"].decision.demand.forecast == 400
+
+
+async def test_a_lead_time_of_the_spec_is_not_learnt(world: World) -> None:
+    outcomes = await world.tick()
+    assert outcomes["web"].lead_time == LeadTime.given(timedelta(minutes=2))
+    assert "lead-time" not in world.calls
+
+
+async def test_a_lead_time_is_looked_up_once_the_target_was_read() -> None:
+    world = World()
+    world.add("web", spec=AUTO)
+    await world.tick()
+    assert world.calls[-5:] == ["read", "lead-time", "owner", "write", "report"]
+
+
+async def test_a_target_that_cannot_be_read_has_no_lead_time(world: World) -> None:
+    world.target.read_error = TargetError("TargetNotFound", "create it")
+    outcomes = await world.tick()
+    assert outcomes["web"].lead_time is None
+
+
+def test_what_is_held_of_a_lead_time_goes_with_the_scaler(world: World) -> None:
+    world.cycle.forget("uid-web")
+    assert world.lead_times.forgotten == ["uid-web"]
 
 
 @pytest.mark.parametrize(
@@ -241,7 +282,7 @@ async def test_slow_is_no_longer_whose_metric_came_in_time(world: World) -> None
 
 @pytest.mark.parametrize(
     ("mode", "calls"),
-    [("Observe", ["card", "observe", "forecast", "read", "report"]), ("Paused", ["report"])],
+    [("Observe", ["card", "observe", "forecast", "read", "owner", "report"]), ("Paused", ["report"])],
 )
 async def test_calls_by_mode(mode: str, calls: list[str]) -> None:
     world = World()
@@ -250,11 +291,85 @@ async def test_calls_by_mode(mode: str, calls: list[str]) -> None:
     assert world.calls == calls
 
 
-async def test_observe_still_decides() -> None:
+def _observing(**changes: Any) -> World:
     world = World()
-    world.add("web", spec={"mode": "Observe"})
-    outcomes = await world.tick()
-    assert outcomes["web"].decision is not None
+    world.add("web", **({"spec": {"mode": "Observe"}} | changes))
+    return world
+
+
+async def _ticks(world: World, count: int) -> Outcome:
+    """After so many ticks, a quarter of a minute apart."""
+    for index in range(count):
+        await world.tick(NOW + index * seconds(15))
+    return world.reporter.outcomes["web"]
+
+
+async def test_observe_decides_from_the_size_that_it_would_have() -> None:
+    outcome = await _ticks(_observing(), 2)
+    assert outcome.decision is not None
+    # 1 + 4 pods in the first 15 s; then twice as many
+    assert (outcome.decision.current, outcome.decision.replicas, outcome.current_replicas) == (5, 10, 1)
+
+
+async def test_observe_keeps_the_score_of_both() -> None:
+    grade = (await _ticks(_observing(), 3)).grade
+    assert grade is not None
+    # 5 of its own for 15 s, then 10; the workload had 1
+    assert grade.windows()[timedelta(days=1)] == Tally(
+        known=30, own_replicas=15 * (5 + 10), own_short=30, actual_replicas=30, actual_short=30
+    )
+
+
+async def test_active_keeps_no_score(world: World) -> None:
+    assert (await _ticks(world, 2)).grade is None
+
+
+async def test_active_after_observe_goes_by_what_the_target_has() -> None:
+    """The ten that it would have had are no change of size that the rate would allow for."""
+    world = _observing()
+    await _ticks(world, 3)
+    world.add("web", generation=2)
+    await world.tick(NOW + seconds(45))
+    assert world.target.written == [("web", 5)]
+
+
+async def test_the_score_survives_a_restart() -> None:
+    world = _observing()
+    grade = (await _ticks(world, 3)).grade
+    assert grade is not None
+    later = _observing(status={"grade": {"state": grade.to_json()}})
+    await later.tick(NOW + seconds(45))
+    resumed = later.reporter.outcomes["web"].grade
+    assert resumed is not None
+    assert resumed.windows()[timedelta(days=1)].known == 45
+
+
+async def test_a_score_that_cannot_be_read_begins_anew() -> None:
+    outcome = await _ticks(_observing(status={"grade": {"state": {"version": 99}}}), 2)
+    assert outcome.grade is not None
+    assert outcome.grade.windows()[timedelta(days=1)].known == 15
+
+
+async def test_observe_names_whom_it_is_held_against() -> None:
+    world = _observing()
+    world.owners.owners["web"] = 'HorizontalPodAutoscaler "web"'
+    await _ticks(world, 2)
+    world.owners.error = TargetError("TargetForbidden", "no list")
+    outcome = await _ticks(world, 3)
+    assert outcome.grade is not None
+    assert (outcome.grade.against, outcome.problems) == ('HorizontalPodAutoscaler "web"', ())
+
+
+async def test_a_target_that_cannot_be_read_makes_that_time_unknown() -> None:
+    world = _observing()
+    await _ticks(world, 2)
+    world.target.read_error = TargetError("TargetUnavailable", "no answer")
+    await world.tick(NOW + seconds(30))
+    world.target.read_error = None
+    await world.tick(NOW + seconds(15 + 151))
+    grade = world.reporter.outcomes["web"].grade
+    assert grade is not None
+    assert grade.windows()[timedelta(days=1)].known == 15
 
 
 async def test_a_failed_write_leaves_the_memory_as_it_was(world: World) -> None:

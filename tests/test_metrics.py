@@ -12,6 +12,10 @@ from controller.conditions import conditions
 from controller.core.decide import decide
 from controller.core.forecast import Forecast
 from controller.core.memory import Steering
+from controller.core.scorecard import Scorecard, Tally, added
+from controller.core.shadow import Shadow
+from controller.core.startup import LeadTime
+from controller.grading import Grade
 from controller.metrics import Metrics
 from controller.outcome import Outcome, Problem, Stage
 from tests.builders import FRESH, NOW, STEP, forecast, policy, scaler, seconds, seen
@@ -207,3 +211,73 @@ def test_a_lead_is_looked_up_in_the_one_step_that_covers_it() -> None:
     metrics = Metrics()
     _tell(metrics, ahead=forecast(*range(10, 40), origin=NOW - seconds(100)))
     assert _value(metrics, "forecast_load", level="0.9", lead="1800") == 16  # 1900 s ahead: in (1800 s, 2100 s]
+
+
+def test_a_lead_time_is_in_seconds() -> None:
+    metrics = Metrics()
+    _tell(metrics, lead_time=LeadTime.given(seconds(45)))
+    assert _value(metrics, "lead_time_seconds") == 45
+
+
+def test_the_forecast_is_told_of_the_lead_time_that_was_learnt() -> None:
+    metrics = Metrics()
+    _tell(metrics, lead_time=LeadTime.given(seconds(385)))
+    assert _value(metrics, "forecast_load", level="0.9", lead="400") == 11  # in (300 s, 600 s]
+
+
+def test_a_lead_time_that_changed_leaves_no_series_behind() -> None:
+    metrics = Metrics()
+    for lead in (45, 60):
+        _tell(metrics, lead_time=LeadTime.given(seconds(lead)))
+    (family,) = (one for one in metrics.registry.collect() if one.name == "predictive_scaler_forecast_load")
+    assert {sample.labels["lead"] for sample in family.samples} == {"75", "1800", "3600"}
+
+
+def _graded(*, is_watched: bool = True) -> Grade:
+    tally = Tally(known=7200, own_replicas=36_000, own_short=90, actual_replicas=72_000, actual_short=0)
+    return Grade(
+        target="",
+        rules="",
+        card=added(Scorecard(), NOW, tally),
+        time=NOW,
+        shadow=Shadow.of(NOW, 1) if is_watched else None,
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "labels", "value"),
+    [
+        ("grade_replica_hours", {"who": "own"}, 10),
+        ("grade_replica_hours", {"who": "actual"}, 20),
+        ("grade_under_provisioned_minutes", {"who": "own"}, 1.5),
+        ("grade_under_provisioned_minutes", {"who": "actual"}, 0),
+        ("grade_known_hours", {}, 2),
+    ],
+)
+@pytest.mark.parametrize("window", ["1d", "7d", "14d"])
+def test_the_grade_by_window(name: str, labels: dict[str, str], value: float, window: str) -> None:
+    metrics = Metrics()
+    _tell(metrics, grade=_graded())
+    assert _value(metrics, name, window=window, **labels) == value
+
+
+def test_the_grade_of_a_scaler_that_acts_by_now_is_nan() -> None:
+    metrics = Metrics()
+    _tell(metrics, grade=_graded())
+    _tell(metrics, grade=_graded(is_watched=False))
+    assert math.isnan(_value(metrics, "grade_replica_hours", window="7d", who="own") or 0.0)
+
+
+def test_a_condition_that_is_told_no_more_is_nan() -> None:
+    metrics = Metrics()
+    outcome = Outcome(time=NOW, memory=FRESH)
+    for mode in ("Observe", "Active"):
+        watched = scaler(spec={"mode": mode})
+        metrics.tell(watched, outcome, conditions(watched, outcome, ()))
+    assert math.isnan(_value(metrics, "condition", type="Recommended") or 0.0)
+
+
+def test_the_current_size_is_the_targets_and_not_what_was_decided_from() -> None:
+    metrics = Metrics()
+    _tell(metrics, found=1)
+    assert _value(metrics, "current_replicas") == 1

@@ -216,8 +216,13 @@ def _aged(buckets: Sequence[Bucket], now: datetime) -> list[Bucket]:
 
 
 def _row(bucket: Bucket) -> list[int | float]:
-    """Hours since 1970, and the sums; whole numbers as such, which is most of them and shorter."""
-    return [(bucket.start - EPOCH) // HOUR, *(int(one) if one.is_integer() else one for one in bucket.tally.sums)]
+    """Hours since 1970, and the sums."""
+    return [(bucket.start - EPOCH) // HOUR, *(_short(one) for one in bucket.tally.sums)]
+
+
+def _short(number: float) -> int | float:
+    """Whole numbers as such, which is most of them."""
+    return int(number) if number == int(number) else number
 
 
 def _bucket(row: Sequence[float], length: timedelta) -> Bucket:

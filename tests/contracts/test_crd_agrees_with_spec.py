@@ -30,6 +30,10 @@ NODES = dict(nodes(SCHEMA))
 VALIDATOR = jsonschema.Draft202012Validator(strict(SCHEMA))
 FULL = full_specs()
 WIDEST = {"minReplicas": NODES["minReplicas",]["minimum"], "maxReplicas": NODES["maxReplicas",]["maximum"]}
+OF_FIXED_FORM = {
+    *("sha256", "timeZone", "leadTime", "after", "windowLength"),
+    *("targetPerReplica", "tolerance", "underProvisionedTime"),
+}
 ANY_TYPE: list[object] = [True, "a text", 1.5, 200_000, ["a list"], {"an": "object"}]
 
 Path = tuple[str | int, ...]
@@ -85,9 +89,7 @@ def just_outside(path: Path) -> list[object]:
 
 def _longer(path: Path) -> Any:
     """From a length to a text that the field's pattern allows; None where length is not what bounds the field."""
-    fixed = ("sha256", "timeZone", "leadTime", "after", "windowLength")
-    fixed += ("targetPerReplica", "tolerance", "underProvisionedTime")
-    if "maxLength" not in NODES[path] or path[-1] in fixed:
+    if "maxLength" not in NODES[path] or path[-1] in OF_FIXED_FORM:
         return None
     return lambda length: value_at(specs_with(path)[0], path).ljust(length, "a")
 

@@ -121,6 +121,7 @@ def _offline(trace: Trace) -> list[Decision]:
     registry.put(body("web", spec=SPEC))
     spec = registry.all()[0].spec
     assert isinstance(spec, ScalerSpec)
+    assert spec.model is not None
     models = OnnxModels([ROOT / "models"])
     card, _ = models.card(spec.model)
     forecast: Forecast | ModelError | None = None

@@ -20,11 +20,13 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.core.experiment import PAIR, Experiment, Plan, Tally, side, wash_out, window_at
+from controller.core.experiment import PAIR, Arm, Experiment, Tally, side, wash_out, window_at
 from controller.core.policy import Policy
 
-CONFIDENCE = 0.95  # that both intervals hold; so each of the two must at CONFIDENCE_EACH (Bonferroni)
-CONFIDENCE_EACH = 1.0 - (1.0 - CONFIDENCE) / 2.0
+CONFIDENCE = (
+    0.975  # that both intervals hold: with 0.95 every second batch of 200 A/A tests would have its 5 % and more
+)
+CONFIDENCE_EACH = 1.0 - (1.0 - CONFIDENCE) / 2.0  # of the two figures (Bonferroni)
 LEAST_KNOWN = 0.5  # of what counts of a window; a pair with less in one of its windows is left out
 EXACT_PAIRS = 12  # up to here all subsets are taken
 SUBSETS = 2**EXACT_PAIRS - 1  # of more pairs, so many random ones
@@ -35,6 +37,7 @@ _SPARE = 64  # drawn beyond, since an empty one has no mean
 class Estimate:
     """A figure of both arms.
 
+    `first`, `second`: the reactive and the predictive arm where they differ, else the plan's in their order.
     `difference`: the second less the first, and `low` to `high` where it lies; None with too few pairs.
     """
 
@@ -63,15 +66,20 @@ class Comparison:
 
     @property
     def is_significant(self) -> bool:
-        """Whether the arms differ in either; of equal arms, at most one experiment in twenty says so."""
+        """Whether the arms differ in either; with equal arms, one experiment in forty does at most."""
         return self.replica_hours.is_significant or self.under_provisioned.is_significant
 
 
-def compared(plan: Plan, policy: Policy, experiment: Experiment, now: datetime) -> Comparison | None:
+def windows_over(experiment: Experiment, now: datetime) -> int:
+    """How many windows are over."""
+    window = window_at(experiment, now)
+    return experiment.plan.windows if window is None else window
+
+
+def compared(policy: Policy, experiment: Experiment, now: datetime) -> Comparison | None:
     """The comparison over all pairs that are over; None before the first of them."""
-    window = window_at(plan, experiment, now)
-    over = (plan.windows if window is None else window) // PAIR
-    least = (plan.window_length - wash_out(plan, policy)) * LEAST_KNOWN
+    over = windows_over(experiment, now) // PAIR
+    least = (experiment.plan.window_length - wash_out(experiment.plan, policy)) * LEAST_KNOWN
     pairs = [pair for number in range(over) if (pair := _pair(experiment, number, least)) is not None]
     if not pairs:
         return None
@@ -97,12 +105,13 @@ def fewest_pairs(confidence: float = CONFIDENCE_EACH) -> int:
 
 
 def _pair(experiment: Experiment, number: int, least: timedelta) -> tuple[Tally, Tally] | None:
-    """The tallies of the first and of the second arm; None where too little is known of one."""
+    """The tallies of an `Estimate`'s first and second; None where too little is known of one."""
     windows = range(PAIR * number, PAIR * (number + 1))
     tallies = experiment.tallies[windows.start : windows.stop]
     if len(tallies) < PAIR or any(tally.known < least.total_seconds() for tally in tallies):
         return None
-    return (tallies[0], tallies[1]) if side(experiment, windows.start) == 0 else (tallies[1], tallies[0])
+    is_turned = experiment.plan.arms == (Arm.PREDICTIVE, Arm.REACTIVE)
+    return (tallies[0], tallies[1]) if side(experiment, windows.start) == is_turned else (tallies[1], tallies[0])
 
 
 def _excess(tally: Tally) -> float:

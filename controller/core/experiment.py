@@ -75,29 +75,36 @@ class Experiment:
     """A running or ended experiment.
 
     `identity`: of the scaler and of all that is compared; another one is another experiment. `start`: of the first
-    window. `time`, `size`: of the last sight; None where the time until the next one must not count. `tallies`: by
-    window, as far as time has come. `steering`: what each arm has learnt of its own sizes. `is_ended`: all windows
-    are over.
+    window. `reactive`: what the reactive arm has learnt of its own sizes; the predictive one's is in the Memory.
+    `time`, `size`: of the last sight; None where the time until the next one must not count. `tallies`: by window, as
+    far as time has come. `is_ended`: all windows are over.
     """
 
     identity: str
+    plan: Plan
     start: datetime
+    reactive: Steering
     time: datetime | None = None
     size: int | None = None
     tallies: tuple[Tally, ...] = ()
-    steering: Mapping[Arm, Steering]
     is_ended: bool = False
+
+    @property
+    def end(self) -> datetime:
+        """When the last window ends."""
+        return self.start + self.plan.windows * self.plan.window_length
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values; `from_json` gives an equal Experiment back, to a tenth of a second."""
         return {
             "version": VERSION,
             "identity": self.identity,
+            "plan": [self.plan.windows, self.plan.window_length.total_seconds(), *self.plan.arms],
             "start": self.start.isoformat(),
+            "reactive": _steering_to_json(self.reactive),
             "time": self.time and self.time.isoformat(),
             "size": self.size,
             "tallies": [_numbers(tally) for tally in self.tallies],
-            "steering": {arm.value: _steering_to_json(steering) for arm, steering in self.steering.items()},
             "isEnded": self.is_ended,
         }
 
@@ -111,42 +118,42 @@ class Experiment:
         try:
             return cls(
                 identity=str(raw["identity"]),
+                plan=_plan(*raw["plan"]),
                 start=_time(raw["start"]),
+                reactive=_steering_from_json(raw["reactive"]),
                 time=None if raw["time"] is None else _time(raw["time"]),
                 size=None if raw["size"] is None else int(raw["size"]),
                 tallies=tuple(_tally(*numbers) for numbers in raw["tallies"]),
-                steering={arm: _steering_from_json(raw["steering"][arm.value]) for arm in Arm},
                 is_ended=bool(raw["isEnded"]),
             )
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise MemoryFormatError(f"the stored experiment is malformed: {error!r}") from error
 
 
-def begun(now: datetime, identity: str, steering: Steering) -> Experiment:
+def begun(now: datetime, identity: str, plan: Plan, steering: Steering) -> Experiment:
     """An experiment whose first window begins now.
 
-    `steering`: what was learnt so far. The reactive arm keeps its headroom and learns the rest of it anew, since the
-    sizes that it was learnt from were made with the forecast.
+    `steering`: what was learnt so far. The reactive arm keeps its headroom and learns the rest anew, since the sizes
+    that it was learnt from were made with the forecast.
     """
-    own = Steering(headroom=steering.headroom, time=steering.time)
-    return Experiment(identity=identity, start=now, steering={Arm.REACTIVE: own, Arm.PREDICTIVE: steering})
+    return Experiment(
+        identity=identity,
+        plan=plan,
+        start=now,
+        reactive=Steering(headroom=steering.headroom, time=steering.time),
+    )
 
 
-def window_at(plan: Plan, experiment: Experiment, now: datetime) -> int | None:
+def window_at(experiment: Experiment, now: datetime) -> int | None:
     """The number of the window, from 0, that `now` is in; None after the last one. Before the first it is the first."""
-    if experiment.is_ended or now >= end(plan, experiment):
+    if experiment.is_ended or now >= experiment.end:
         return None
-    return max(0, (now - experiment.start) // plan.window_length)
+    return max(0, (now - experiment.start) // experiment.plan.window_length)
 
 
-def end(plan: Plan, experiment: Experiment) -> datetime:
-    """When the last window ends."""
-    return experiment.start + plan.windows * plan.window_length
-
-
-def window_end(plan: Plan, experiment: Experiment, window: int) -> datetime:
+def window_end(experiment: Experiment, window: int) -> datetime:
     """When a window ends."""
-    return experiment.start + (window + 1) * plan.window_length
+    return experiment.start + (window + 1) * experiment.plan.window_length
 
 
 def side(experiment: Experiment, window: int) -> int:
@@ -155,12 +162,12 @@ def side(experiment: Experiment, window: int) -> int:
     return (coin.digest()[0] & 1) ^ (window % PAIR)
 
 
-def arm_at(plan: Plan, experiment: Experiment, now: datetime) -> Arm:
+def arm_at(experiment: Experiment, now: datetime) -> Arm:
     """Who decides now. After the end: the forecast as well, unless it was not among the arms."""
-    window = window_at(plan, experiment, now)
+    window, arms = window_at(experiment, now), experiment.plan.arms
     if window is not None:
-        return plan.arms[side(experiment, window)]
-    return Arm.PREDICTIVE if Arm.PREDICTIVE in plan.arms else Arm.REACTIVE
+        return arms[side(experiment, window)]
+    return Arm.PREDICTIVE if Arm.PREDICTIVE in arms else Arm.REACTIVE
 
 
 def wash_out(plan: Plan, policy: Policy) -> timedelta:
@@ -171,19 +178,19 @@ def wash_out(plan: Plan, policy: Policy) -> timedelta:
     return min(policy.window + policy.scale_down.stabilization, plan.window_length / 2)
 
 
-def is_washed_out(plan: Plan, policy: Policy, experiment: Experiment, now: datetime) -> bool:
+def is_washed_out(policy: Policy, experiment: Experiment, now: datetime) -> bool:
     """Whether what is seen now is of the arm that decides now."""
-    return (now - experiment.start) % plan.window_length >= wash_out(plan, policy)
+    return (now - experiment.start) % experiment.plan.window_length >= wash_out(experiment.plan, policy)
 
 
-def tallied(plan: Plan, policy: Policy, experiment: Experiment, sight: Sight) -> Experiment:
+def tallied(policy: Policy, experiment: Experiment, sight: Sight) -> Experiment:
     """The experiment after one more sight, and ended when the last window is over.
 
     The time since the last sight counts with what is seen now, as load and replicas met in it; where that is longer
     than a load stays fresh, began in the wash-out or in another window, or the load is not known, it does not count.
     """
-    window = _counted_window(plan, policy, experiment, sight)
-    tallies = _reaching(plan, experiment, sight.now)
+    window = _counted_window(policy, experiment, sight)
+    tallies = _reaching(experiment, sight.now)
     if window is not None and experiment.time is not None and sight.load is not None:
         tally = _met(policy, sight, sight.load, (sight.now - experiment.time).total_seconds())
         tally = replace(tally, changes=int(experiment.size not in {None, sight.size}))
@@ -193,7 +200,7 @@ def tallied(plan: Plan, policy: Policy, experiment: Experiment, sight: Sight) ->
         time=sight.now,
         size=sight.size,
         tallies=tallies,
-        is_ended=experiment.is_ended or sight.now >= end(plan, experiment),
+        is_ended=experiment.is_ended or sight.now >= experiment.end,
     )
 
 
@@ -202,21 +209,21 @@ def interrupted(experiment: Experiment) -> Experiment:
     return replace(experiment, time=None, size=None)
 
 
-def _counted_window(plan: Plan, policy: Policy, experiment: Experiment, sight: Sight) -> int | None:
+def _counted_window(policy: Policy, experiment: Experiment, sight: Sight) -> int | None:
     began = experiment.time
     if began is None or sight.load is None or sight.size == 0 or not began < sight.now <= began + policy.max_age:
         return None
-    window = window_at(plan, experiment, began)
-    if window is None or began < experiment.start or not is_washed_out(plan, policy, experiment, began):
+    window = window_at(experiment, began)
+    if window is None or began < experiment.start or not is_washed_out(policy, experiment, began):
         return None
-    return window if sight.now <= window_end(plan, experiment, window) else None
+    return window if sight.now <= window_end(experiment, window) else None
 
 
-def _reaching(plan: Plan, experiment: Experiment, now: datetime) -> tuple[Tally, ...]:
+def _reaching(experiment: Experiment, now: datetime) -> tuple[Tally, ...]:
     """The tallies with an empty one for each window that began since."""
-    window = window_at(plan, experiment, now)
-    begun = plan.windows if window is None else window + 1
-    return (*experiment.tallies, *[Tally()] * (begun - len(experiment.tallies)))
+    window = window_at(experiment, now)
+    begun_by_now = experiment.plan.windows if window is None else window + 1
+    return (*experiment.tallies, *[Tally()] * (begun_by_now - len(experiment.tallies)))
 
 
 def _met(policy: Policy, sight: Sight, load: float, seconds: float) -> Tally:
@@ -245,6 +252,10 @@ def _tally(known: float, replicas: float, needed: float, short: float, changes: 
     return Tally(
         known=float(known), replicas=float(replicas), needed=float(needed), short=float(short), changes=int(changes)
     )
+
+
+def _plan(windows: int, seconds: float, first: str, second: str) -> Plan:
+    return Plan(windows=int(windows), window_length=timedelta(seconds=seconds), arms=(Arm(first), Arm(second)))
 
 
 def _steering_to_json(steering: Steering) -> dict[str, Any]:

@@ -104,6 +104,7 @@ def _essence(scaler: Scaler, outcome: Outcome, now_true: Sequence[Condition]) ->
         scaler.generation,
         None if decision is None else (current_replicas(decision, outcome), decision.replicas),
         None if outcome.model is None else outcome.model.digest,
+        None if outcome.lead_time is None else (outcome.lead_time.source, outcome.lead_time.template),
         tuple((one.type, one.status, one.reason) for one in now_true),
     )
 

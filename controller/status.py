@@ -15,7 +15,8 @@ from controller.core.decide import Decision
 from controller.core.forecast import Forecast
 from controller.core.memory import Memory, Steering, TrackRecord
 from controller.core.policy import Policy
-from controller.outcome import Outcome
+from controller.core.startup import LeadTime
+from controller.outcome import Outcome, Problem, Stage
 from controller.registry import Scaler
 from controller.spec import SpecError
 
@@ -38,6 +39,8 @@ def status(scaler: Scaler, outcome: Outcome, conditions: Sequence[Condition]) ->
     }
     if outcome.decision is not None:
         fields |= _decided(outcome.decision, outcome)
+    if outcome.lead_time is not None:
+        fields["leadTime"] = _lead_time(outcome.lead_time, outcome.problem(Stage.LEAD_TIME))
     if not isinstance(scaler.spec, SpecError):
         fields |= _kept_score(outcome.memory, scaler.spec.policy)
     if outcome.forecast is not None and not isinstance(scaler.spec, SpecError):
@@ -72,6 +75,18 @@ def last_decision(decision: Decision) -> dict[str, Any]:
             for step in decision.steps
         ],
     }
+
+
+def _lead_time(lead_time: LeadTime, problem: Problem | None) -> dict[str, Any]:
+    """What was decided by, how that is known, and what it is learnt from."""
+    fields: dict[str, Any] = {"seconds": lead_time.duration.total_seconds(), "source": lead_time.source.value}
+    if lead_time.start_ups is not None:
+        fields |= {"samples": lead_time.samples, "waiting": lead_time.waiting, "memory": lead_time.start_ups.to_json()}
+    if lead_time.template:
+        fields["template"] = lead_time.template
+    if problem is not None:
+        fields["message"] = problem.message[:MESSAGE_LENGTH]
+    return fields
 
 
 def _kept_score(memory: Memory, policy: Policy) -> dict[str, Any]:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from controller.core.decide import decide
+from controller.core.startup import LeadTime, LeadTimeSource
 from controller.ledger import Ledger
 from controller.metrics import Metrics
 from controller.outcome import Outcome, Problem, Stage
 from controller.ports import StatusError
 from controller.registry import Scaler
 from controller.report import CHECKPOINT_INTERVALS, Report
-from tests.builders import FRESH, INTERVAL, NOW, forecast, policy, scaler, seconds, seen
+from tests.builders import FRESH, INTERVAL, NOW, forecast, record, scaler, seconds
 from tests.fakes import FakeStatusWriter
 
 BROKEN = Problem(stage=Stage.ACT, reason="TargetConflict", message="changed meanwhile")
@@ -30,9 +32,15 @@ class World:
     ) -> None:
         """Report the tick number `tick` of a scaler of size 5."""
         now = NOW + tick * INTERVAL
-        decision, memory = decide(now, seen(load, at=now), forecast(1), 5, policy(), FRESH)
+        made = record(load, at=now, ahead=forecast(1), current=5)
         outcome = Outcome(
-            time=now, problems=problems, decision=decision, forecast=forecast(1), is_written=written, memory=memory
+            time=now,
+            problems=problems,
+            record=made,
+            decision=made.decision,
+            forecast=forecast(1),
+            is_written=written,
+            memory=made.memory,
         )
         await self.report.report(of or scaler(), outcome)
 
@@ -84,6 +92,19 @@ async def test_another_reason_is_news_but_no_flip(world: World) -> None:
     world.writer.events.clear()
     await world.tell(1, OTHERWISE_BROKEN)
     assert (len(world.writer.patches), world.reasons()) == (2, [])
+
+
+@pytest.mark.parametrize(
+    ("changes", "patches"),
+    [({"template": "b"}, 2), ({"source": LeadTimeSource.LEARNT}, 2), ({"duration": seconds(121), "waiting": 3}, 1)],
+    ids=["another-template", "learnt", "longer"],
+)
+async def test_a_lead_time_is_news_by_how_it_is_known(world: World, changes: dict[str, Any], patches: int) -> None:
+    """Not by each second that a pod waits longer: that is told at the next checkpoint."""
+    first = LeadTime(duration=seconds(120), source=LeadTimeSource.DEFAULT, template="a")
+    for lead_time in (first, replace(first, **changes)):
+        await world.report.report(scaler(), Outcome(time=NOW, lead_time=lead_time, memory=FRESH))
+    assert len(world.writer.patches) == patches
 
 
 async def test_a_new_generation_is_news(world: World) -> None:
@@ -180,7 +201,9 @@ async def test_that_the_scaler_is_gone_is_passed_on(world: World) -> None:
 
 async def test_decisions_come_into_the_ledger(world: World) -> None:
     await world.tell(0)
-    assert [decision.replicas for decision in world.ledger.decisions("uid-web")] == [5]
+    await world.tell(1, load=80)
+    told = [json.loads(text)["record"]["decision"]["replicas"] for text in world.ledger.texts("uid-web", 9)]
+    assert told == [5, 8]
 
 
 def _series_of_scalers(world: World) -> list[Any]:
@@ -201,7 +224,7 @@ async def test_metrics_go_with_the_scaler(world: World) -> None:
 async def test_the_ledger_goes_with_the_scaler(world: World) -> None:
     await world.tell(0)
     world.report.forget("uid-web")
-    assert world.ledger.decisions("uid-web") == ()
+    assert world.ledger.texts("uid-web", 9) == []
 
 
 async def test_after_it_was_forgotten_a_scaler_is_told_anew(world: World) -> None:

@@ -11,7 +11,8 @@ import pytest
 from controller.core.decide import decide
 from controller.core.forecast import Forecast
 from controller.core.memory import Memory, Steering, TrackRecord
-from controller.outcome import LoadedModel, Outcome
+from controller.core.startup import LeadTime, LeadTimeSource, StartUps
+from controller.outcome import LoadedModel, Outcome, Problem, Stage
 from controller.status import POINTS, status
 from tests.builders import FRESH, NOW, STEP, card, forecast, policy, scaler, seconds, seen
 
@@ -154,3 +155,27 @@ def test_without_a_decision_the_last_one_stays() -> None:
 
 def test_generation_is_the_one_that_was_judged() -> None:
     assert _status()["observedGeneration"] == 4
+
+
+LEARNT = LeadTime(
+    duration=seconds(31), source=LeadTimeSource.LEARNT, samples=7, waiting=2, template="5d9f", start_ups=StartUps()
+)
+
+
+def test_a_lead_time_tells_what_it_was_learnt_from() -> None:
+    told = _status(lead_time=LEARNT)["leadTime"]
+    assert told.pop("memory") == StartUps().to_json()
+    assert told == {"seconds": 31, "source": "Learnt", "samples": 7, "waiting": 2, "template": "5d9f"}
+
+
+def test_a_lead_time_of_the_spec_was_learnt_from_nothing() -> None:
+    assert _status(lead_time=LeadTime.given(seconds(0.5)))["leadTime"] == {"seconds": 0.5, "source": "Spec"}
+
+
+def test_a_lead_time_that_cannot_be_learnt_says_why() -> None:
+    problem = Problem(stage=Stage.LEAD_TIME, reason="PodsForbidden", message="grant list on pods")
+    assert _status(lead_time=LEARNT, problems=(problem,))["leadTime"]["message"] == "grant list on pods"
+
+
+def test_what_was_learnt_stays_while_nothing_is_decided() -> None:
+    assert "leadTime" not in _status(decision=None)

@@ -28,6 +28,7 @@ LEAST = [
     (["autoscaling"], ["horizontalpodautoscalers"], ["list"]),
     (["events.k8s.io"], ["events"], ["create"]),
 ]
+PODS = ([""], ["pods"], ["list"])
 SECRETS = ([""], ["secrets"], ["get"])
 
 Object = dict[str, Any]
@@ -95,11 +96,15 @@ def test_examples_hold_a_scaler_each(file: Path) -> None:
 
 def test_the_controller_may_do_this_and_no_more(installed: list[Object]) -> None:
     role = only(installed, "ClusterRole")
-    assert rules(role) == [*LEAST, SECRETS]
+    assert rules(role) == [*LEAST, PODS, SECRETS]
 
 
-def test_secrets_can_be_left_out(helm: Path) -> None:
-    assert rules(only(rendered(helm, "--set=rbac.secrets=false"), "ClusterRole")) == LEAST
+@pytest.mark.parametrize(
+    ("settings", "left"),
+    [("rbac.secrets=false", [PODS]), ("rbac.pods=false", [SECRETS]), ("rbac.secrets=false,rbac.pods=false", [])],
+)
+def test_secrets_and_pods_can_be_left_out(helm: Path, settings: str, left: list[tuple[list[str], ...]]) -> None:
+    assert rules(only(rendered(helm, f"--set={settings}"), "ClusterRole")) == [*LEAST, *left]
 
 
 def test_namespaces_get_roles_and_nothing_is_granted_cluster_wide(helm: Path) -> None:
@@ -111,7 +116,7 @@ def test_namespaces_get_roles_and_nothing_is_granted_cluster_wide(helm: Path) ->
         ("RoleBinding", "shop"),
         ("RoleBinding", "search"),
     ]
-    assert rules(roles[0]) == [*LEAST, SECRETS]
+    assert rules(roles[0]) == [*LEAST, PODS, SECRETS]
 
 
 def test_the_controller_knows_every_setting_it_is_given(helm: Path) -> None:

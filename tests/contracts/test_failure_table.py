@@ -13,9 +13,11 @@ from typing import Any
 import pytest
 
 from controller.core.memory import Memory, TrackRecord
+from controller.core.startup import LeadTime, LeadTimeSource
 from controller.cycle import Cycle
 from controller.ledger import Ledger
 from controller.metrics import Metrics
+from controller.outcome import Problem, Stage
 from controller.ports import MetricError, ModelError, TargetError
 from controller.registry import Registry
 from controller.report import Report
@@ -52,6 +54,10 @@ class World:
         )
         self.registry.put(body("web", spec=WEB))
         self.registry.put(body("other"))
+
+    def lead_time(self) -> dict[str, Any]:
+        """What the status says of it."""
+        return dict(self.writer.statuses["uid-web"]["leadTime"])
 
     async def tick(self, now: datetime) -> None:
         await self.cycle.tick(now, self.registry.all())
@@ -268,7 +274,7 @@ async def _broken(row: Row) -> World:
     return world
 
 
-def _name(row: Row) -> str:
+def _name(row: Row | Unlearnt) -> str:
     return row.name
 
 
@@ -323,3 +329,54 @@ async def test_once_mended_the_scaler_is_ready_again(row: Row) -> None:
     world.owners.owners.clear()
     await world.tick(LATER + seconds(15))
     assert world.condition("Ready") == ("True", "Scaling")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unlearnt:
+    """A row of the lead time: it is told, and decided by what is known; nothing becomes False by it."""
+
+    name: str
+    reason: str
+    words: str
+
+
+UNLEARNT = [
+    Unlearnt(name="pods may not be listed", reason="PodsForbidden", words="grant list on pods"),
+    Unlearnt(name="the kind tells no pods", reason="PodsUnknown", words="tells no selector"),
+    Unlearnt(name="the list of pods fails", reason="PodsUnavailable", words="cannot list the pods"),
+    Unlearnt(name="what was stored cannot be read", reason="StartUpsMalformed", words="learnt anew"),
+]
+
+
+async def _unlearnt(row: Unlearnt) -> World:
+    """Two ticks of a scaler that learnt 45 s; before the second one, something breaks, and 700 a second are seen."""
+    world = World()
+    world.registry.put(body("web", generation=2, spec=WEB | {"forecast": {"leadTime": "auto"}}))
+    world.lead_times.answer = LeadTime(duration=seconds(45), source=LeadTimeSource.LEARNT, samples=9)
+    await world.tick(NOW)
+    world.writer.events.clear()
+    world.source.answer = seen(700, at=LATER)
+    world.lead_times.problem = Problem(stage=Stage.LEAD_TIME, reason=row.reason, message=row.words)
+    await world.tick(LATER)
+    return world
+
+
+@pytest.mark.parametrize("row", UNLEARNT, ids=_name)
+async def test_a_lead_time_that_cannot_be_learnt_stays_what_it_was(row: Unlearnt) -> None:
+    world = await _unlearnt(row)
+    assert (world.lead_time()["seconds"], world.target.sizes["web"]) == (45, 7)
+
+
+@pytest.mark.parametrize("row", UNLEARNT, ids=_name)
+async def test_a_lead_time_that_cannot_be_learnt_is_told(row: Unlearnt) -> None:
+    world = await _unlearnt(row)
+    assert world.condition("Forecasting") == ("True", row.reason)
+    assert row.words in world.message("Forecasting")
+    assert row.words in world.lead_time()["message"]
+
+
+@pytest.mark.parametrize("row", UNLEARNT, ids=_name)
+async def test_a_lead_time_that_cannot_be_learnt_is_counted_and_no_event(row: Unlearnt) -> None:
+    world = await _unlearnt(row)
+    assert world.errors() == {("lead-time", row.reason): 1.0}
+    assert world.events() == [("Normal", "Scaled")]

@@ -17,6 +17,8 @@ from controller.core.demand import DemandSource
 from controller.core.forecast import Forecast
 from controller.core.memory import TrackRecord
 from controller.core.series import Observation
+from controller.core.startup import LeadTime, LeadTimeSource, Pod, StartUps, lead_time
+from controller.core.startup import seen as seen_to_start
 from controller.outcome import LoadedModel, Outcome, Problem, Stage
 from controller.status import status
 from tests.builders import FRESH, NOW, card, forecast, pods, policy, rules, scaler, seen, unseen
@@ -26,6 +28,9 @@ SCHEMA = strict(resource_schema()["properties"]["status"])
 LONG_FORECAST = forecast(*range(100, 172))
 SLOW = policy(up=rules(pods(1)), down=rules(pods(1), window=300), high=8, objective=0.01)
 PROMISED = scaler(spec={"objective": {"underProvisionedTime": "1%"}})
+STARTED = Pod(uid="0123abcd", template="5d9f8c7b6", created=NOW - timedelta(minutes=1), ready=NOW)
+LEARNT = lead_time(NOW, seen_to_start(NOW, [STARTED], StartUps()), timedelta(minutes=2))
+UNLEARNT = Problem(stage=Stage.LEAD_TIME, reason="PodsForbidden", message="grant list on pods")
 JUDGED = replace(FRESH, track=TrackRecord(covered=19.0, watched=20.0))
 
 
@@ -38,6 +43,7 @@ def written(observation: Observation | None, expected: Forecast | None, problems
         problems=tuple(problems),
         model=model,
         forecast=expected,
+        lead_time=LEARNT,
         decision=decision,
         is_written=decision.replicas != 3,
         memory=memory,
@@ -76,6 +82,21 @@ def test_words_of_any_length_fit_the_schema() -> None:
 
 def test_a_demand_has_the_sources_of_the_schema_and_no_others() -> None:
     assert [*DemandSource] == SCHEMA["properties"]["lastDecision"]["properties"]["source"]["enum"]
+
+
+def test_a_lead_time_has_the_sources_of_the_schema_and_no_others() -> None:
+    assert [*LeadTimeSource] == SCHEMA["properties"]["leadTime"]["properties"]["source"]["enum"]
+
+
+def test_no_field_of_a_lead_time_is_never_written() -> None:
+    fields = written(seen(70.0), None, [UNLEARNT])["leadTime"]
+    jsonschema.validate(fields, SCHEMA["properties"]["leadTime"])
+    assert set(SCHEMA["properties"]["leadTime"]["properties"]) == set(fields)
+
+
+def test_a_lead_time_of_the_spec_fits_the_schema() -> None:
+    outcome = Outcome(time=NOW, lead_time=LeadTime.given(timedelta(hours=6)), memory=FRESH)
+    jsonschema.validate(status(scaler(), outcome, ())["leadTime"], SCHEMA["properties"]["leadTime"])
 
 
 def test_no_field_of_the_schema_is_never_written() -> None:

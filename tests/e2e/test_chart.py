@@ -45,6 +45,7 @@ def may(sandbox: Sandbox, verb: str, what: str) -> bool:
         ("patch", "statefulsets.apps/scale"),
         ("list", "horizontalpodautoscalers.autoscaling"),
         ("create", "events.events.k8s.io"),
+        ("list", "pods"),
         ("get", "secrets"),
     ],
 )
@@ -61,7 +62,8 @@ def test_the_controller_may(sandbox: Sandbox, release: str, verb: str, what: str
         ("patch", "deployments.apps"),
         ("update", "deployments.apps/scale"),
         ("list", "secrets"),
-        ("list", "pods"),
+        ("get", "pods"),
+        ("watch", "pods"),
         ("patch", "horizontalpodautoscalers.autoscaling"),
         ("list", "events.events.k8s.io"),
         ("list", "customresourcedefinitions.apiextensions.k8s.io"),

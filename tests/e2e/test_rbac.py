@@ -31,7 +31,8 @@ def requests(scene: Scene) -> list[AuditEvent]:
     key = {"secretKeyRef": {"name": "prometheus", "key": "token"}}
     secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "prometheus"}, "stringData": {"token": "any"}}
     scene.sees(45)
-    scene.apply(secret, workload(), scene.scaler(metric={"prometheus": {"auth": {"bearer": key}}}))
+    metric = {"prometheus": {"auth": {"bearer": key}}}
+    scene.apply(secret, workload(), scene.scaler(metric=metric, forecast={"leadTime": "auto"}))
     scene.await_replicas(5)
     scene.await_condition("Ready", "True", "Scaling")
     return scene.sandbox.audit_events(USER)

@@ -20,6 +20,12 @@
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create]
+{{- if .Values.rbac.pods }}
+# Learn how long a replica takes to be ready, where forecast.leadTime is auto.
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [list]
+{{- end }}
 {{- if .Values.rbac.secrets }}
 # Log in to Prometheus as metric.prometheus.auth and .tls say.
 - apiGroups: [""]

@@ -73,7 +73,7 @@ async def _run(settings: Settings) -> None:
 async def _serve(
     settings: Settings, api: KubernetesApi, source: PrometheusSource, metrics: Metrics, stop: asyncio.Event
 ) -> None:
-    registry, ledger = Registry(), Ledger()
+    registry, ledger = Registry(), Ledger(settings.records_mib)
     writer = KubernetesStatusWriter(api, instance=socket.gethostname())
     report = Report(writer=writer, metrics=metrics, ledger=ledger)
     lead_times = PodLeadTimes(api)

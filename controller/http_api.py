@@ -5,6 +5,7 @@ Must not change anything: there is no call that writes.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,13 +14,16 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 from prometheus_client.aiohttp import make_aiohttp_handler
 
-from controller.ledger import Ledger
+from controller.account import Account
+from controller.ledger import Kept, Ledger
 from controller.registry import Registry, Scaler
 from controller.spec import SpecError
 from controller.status import last_decision
 
 STALLED = timedelta(seconds=30)  # a scheduler that has not looked for so long hangs
 UNLISTED = timedelta(minutes=5)  # without a good list for so long the registry may be wrong
+LATELY = 60  # decisions that a scaler's page shows: a quarter of an hour of ticks of 15 s
+MOST = 1000  # records that one answer may hold, some megabytes
 
 
 class HttpApi:
@@ -55,6 +59,7 @@ class HttpApi:
                 web.get("/readyz", self._readyz),
                 web.get("/api/v1/scalers", self._scalers),
                 web.get("/api/v1/scalers/{namespace}/{name}", self._scaler),
+                web.get("/api/v1/scalers/{namespace}/{name}/decisions", self._decisions),
             ]
         )
         return application
@@ -75,19 +80,67 @@ class HttpApi:
         return web.json_response({"items": [self._summary(scaler) for scaler in self._registry.all()]})
 
     async def _scaler(self, request: web.Request) -> web.Response:
+        scaler = self._found(request)
+        accounts = [Account.from_text(text) for text in self._ledger.texts(scaler.uid, LATELY)]
+        decisions = [last_decision(account.record.decision) for account in accounts if account.record is not None]
+        return web.json_response(self._summary(scaler) | {"decisions": decisions})
+
+    async def _decisions(self, request: web.Request) -> web.Response:
+        """The accounts of the last ticks, or of those until `at`, oldest first: as they were made, bit for bit."""
+        scaler = self._found(request)
+        at, limit = _at(request), _limit(request)
+        texts = self._ledger.texts(scaler.uid, limit, at)
+        kept = self._ledger.kept(scaler.uid)
+        if not texts:
+            raise _refusal(web.HTTPNotFound, _nothing(scaler, kept, at))
+        about = (
+            {"count": kept.count, "oldest": kept.oldest.isoformat(), "newest": kept.newest.isoformat()} if kept else {}
+        )
+        items = ",".join(text.decode() for text in texts)
+        return web.Response(text=f'{{"kept":{json.dumps(about)},"items":[{items}]}}', content_type="application/json")
+
+    def _found(self, request: web.Request) -> Scaler:
         wanted = f"{request.match_info['namespace']}/{request.match_info['name']}"
         for scaler in self._registry.all():
             if scaler.key == wanted:
-                decisions = [last_decision(one) for one in self._ledger.decisions(scaler.uid)]
-                return web.json_response(self._summary(scaler) | {"decisions": decisions})
-        return web.json_response({"error": f"there is no PredictiveScaler {wanted}"}, status=404)
+                return scaler
+        raise _refusal(web.HTTPNotFound, f"there is no PredictiveScaler {wanted}")
 
     def _summary(self, scaler: Scaler) -> dict[str, Any]:
-        decisions = self._ledger.decisions(scaler.uid)
+        decision = self._ledger.decision(scaler.uid)
         return {
             "namespace": scaler.namespace,
             "name": scaler.name,
             "generation": scaler.generation,
             "error": str(scaler.spec) if isinstance(scaler.spec, SpecError) else None,
-            "lastDecision": last_decision(decisions[-1]) if decisions else None,
+            "lastDecision": None if decision is None else last_decision(decision),
         }
+
+
+def _at(request: web.Request) -> datetime | None:
+    text = request.query.get("at")
+    try:
+        at = None if text is None else datetime.fromisoformat(text)
+    except ValueError:
+        at = None
+    if text is not None and (at is None or at.tzinfo is None):
+        words = f"at must be an ISO 8601 time with a zone, such as 2026-11-21T03:12:00Z, not {text!r}"
+        raise _refusal(web.HTTPBadRequest, words)
+    return at
+
+
+def _limit(request: web.Request) -> int:
+    text = request.query.get("limit", "1")
+    if not (text.isascii() and text.isdecimal() and 1 <= int(text[:9]) <= MOST):
+        raise _refusal(web.HTTPBadRequest, f"limit must be a number from 1 to {MOST}, not {text!r}")
+    return int(text)
+
+
+def _nothing(scaler: Scaler, kept: Kept | None, at: datetime | None) -> str:
+    if kept is None or at is None:
+        return f"no tick of {scaler.key} is recorded yet"
+    return f"nothing of {at.isoformat()} is kept; the oldest record of {scaler.key} is of {kept.oldest.isoformat()}"
+
+
+def _refusal(kind: type[web.HTTPError], words: str) -> web.HTTPError:
+    return kind(text=json.dumps({"error": words}), content_type="application/json")

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from controller.account import Account
 from controller.conditions import Condition, Status, conditions, stored
 from controller.core.decide import Decision
 from controller.ledger import Ledger
@@ -49,8 +50,8 @@ class Report:
         told = self._told.get(scaler.uid) or _Told(conditions=stored(scaler.status), essence=None, time=None)
         now_true = conditions(scaler, outcome, told.conditions)
         self._metrics.tell(scaler, outcome, now_true)
+        self._ledger.add(scaler.uid, Account.of(scaler, outcome))
         if outcome.decision is not None:
-            self._ledger.add(scaler.uid, outcome.decision)
             _log_decision(scaler, outcome.decision, is_written=outcome.is_written)
         is_known = await self._write_status(scaler, outcome, now_true, told)
         notes = [*_scaled(outcome), *(_flips(told.conditions, now_true) if is_known else ())]

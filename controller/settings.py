@@ -39,6 +39,9 @@ class Settings:
     log_format: str = "json"
     """json (one object a line) or text."""
 
+    records_mib: float = 64.0
+    """How much memory the records of past decisions may take, shared evenly: with 1,000 scalers it holds an hour."""
+
     query_timeout_seconds: float = 5.0
     """How long one query may take; all questions of a tick together get three times as long."""
 
@@ -98,14 +101,17 @@ def _url(name: str, text: str) -> str:
     return text
 
 
-def _positive(name: str, text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = 0.0
-    if not 0.0 < number < float("inf"):
-        raise _refused(name, text, "a number of seconds above 0")
-    return number
+def _positive(unit: str) -> Callable[[str, str], float]:
+    def read(name: str, text: str) -> float:
+        try:
+            number = float(text)
+        except ValueError:
+            number = 0.0
+        if not 0.0 < number < float("inf"):
+            raise _refused(name, text, f"a number of {unit} above 0")
+        return number
+
+    return read
 
 
 def _refused(name: str, text: str, wanted: str) -> SettingsError:
@@ -120,5 +126,6 @@ _READERS: dict[str, Callable[[str, str], object]] = {
     "namespaces": _words,
     "log_level": _one_of("DEBUG", "INFO", "WARNING", "ERROR"),
     "log_format": _one_of("json", "text"),
-    "query_timeout_seconds": _positive,
+    "records_mib": _positive("MiB"),
+    "query_timeout_seconds": _positive("seconds"),
 }

@@ -8,11 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from controller.account import Account
 from controller.core.card import Card, TestVector
 from controller.core.forecast import Forecast
 from controller.core.memory import Memory
 from controller.core.policy import Fallback, Policy, PolicyType, RatePolicy, ScalingRules, SelectPolicy
+from controller.core.record import Inputs, Record
 from controller.core.series import Observation, Sample, Series
+from controller.outcome import Outcome, Problem, Stage
 from controller.registry import Scaler, read
 from tests.contracts.specs import SMALLEST, merged
 
@@ -139,3 +142,37 @@ def scaler(name: str = "web", **changes: Any) -> Scaler:
 
 
 FRESH = Memory()
+
+
+def record(
+    load: float | None = 30.0,
+    *,
+    at: datetime = NOW,
+    ahead: Forecast | None = None,
+    current: int = 1,
+    rails: Policy | None = None,
+    memory: Memory = FRESH,
+    observation: Observation | None = None,
+) -> Record:
+    """A decision on a load that is seen; None: the metric system gave nothing, unless there is an `observation`."""
+    if observation is None and load is not None:
+        observation = seen(load, at=at)
+    return Record.of(
+        Inputs(
+            now=at,
+            observation=observation,
+            forecast=ahead,
+            current=current,
+            policy=rails or policy(),
+            memory=memory,
+        )
+    )
+
+
+def account(load: float | None = 30.0, *, at: datetime = NOW, **changes: Any) -> Account:
+    """The account of a tick on a load; None: the target could not be read, so nothing was decided."""
+    if load is None:
+        lost = Problem(stage=Stage.READ, reason="TargetNotFound", message='Deployment "web" does not exist')
+        return Account.of(scaler(), Outcome(time=at, problems=(lost,), memory=FRESH))
+    made = record(load, at=at, **changes)
+    return Account.of(scaler(), Outcome(time=at, record=made, decision=made.decision, memory=made.memory))

@@ -9,12 +9,11 @@ from typing import Any
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
-from controller.core.decide import decide
 from controller.http_api import STALLED, UNLISTED, HttpApi
 from controller.ledger import Ledger
 from controller.metrics import Metrics
 from controller.registry import Registry
-from tests.builders import FRESH, NOW, body, policy, seen
+from tests.builders import NOW, account, body, seconds
 
 
 class World:
@@ -95,18 +94,99 @@ async def test_a_refused_spec_shows_its_error(world: World) -> None:
 
 async def test_a_scaler_shows_its_decisions_oldest_first(world: World) -> None:
     world.registry.put(body("web"))
-    for load in (30, 40):
-        world.ledger.add("uid-web", decide(NOW, seen(load), None, 1, policy(), FRESH)[0])
+    for load in (30, None, 40):
+        world.ledger.add("uid-web", account(load))
     decisions = (await world.json("/api/v1/scalers/shop/web"))["decisions"]
     assert [decision["demand"] for decision in decisions] == [30, 40]
 
 
-async def test_a_scaler_that_is_not_there(world: World) -> None:
-    assert await world.status("/api/v1/scalers/shop/web") == 404
+async def test_the_newest_decision_is_in_the_list(world: World) -> None:
+    world.registry.put(body("web"))
+    world.ledger.add("uid-web", account(30))
+    assert (await world.json("/api/v1/scalers"))["items"][0]["lastDecision"]["demand"] == 30
+
+
+@pytest.fixture
+def busy(world: World) -> World:
+    """Five ticks, one each 15 s from NOW on; the load is their number times ten."""
+    world.registry.put(body("web"))
+    for tick in range(5):
+        world.ledger.add("uid-web", account(10 * tick, at=NOW + seconds(15 * tick)))
+    return world
+
+
+DECISIONS = "/api/v1/scalers/shop/web/decisions"
+
+
+@pytest.mark.parametrize(
+    ("query", "loads"),
+    [
+        ("", [40]),
+        ("?limit=3", [20, 30, 40]),
+        ("?limit=1000", [0, 10, 20, 30, 40]),
+        ("?at=2026-03-02T12:00:31Z", [20]),
+        ("?at=2026-03-02T13:00:30%2B01:00&limit=2", [10, 20]),
+    ],
+)
+async def test_records_by_time_and_number(busy: World, query: str, loads: list[float]) -> None:
+    items = (await busy.json(DECISIONS + query))["items"]
+    assert [item["record"]["decision"]["demand"]["seen"] for item in items] == loads
+
+
+async def test_a_record_is_told_as_it_was_made(busy: World) -> None:
+    async with busy.client.get(DECISIONS) as response:
+        text = await response.text()
+    assert account(40, at=NOW + seconds(60)).to_text() in text
+
+
+async def test_from_when_till_when_records_are_kept(busy: World) -> None:
+    assert (await busy.json(DECISIONS))["kept"] == {
+        "count": 5,
+        "oldest": "2026-03-02T12:00:00+00:00",
+        "newest": "2026-03-02T12:01:00+00:00",
+    }
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "words"),
+    [
+        (
+            "?at=yesterday",
+            400,
+            "with a zone, such as 2026-11-21T03:12:00Z, not 'yesterday'",
+        ),
+        ("?at=2026-03-02T12:00:00", 400, "at must be an ISO 8601 time with a zone"),
+        ("?limit=0", 400, "limit must be a number from 1 to 1000, not '0'"),
+        ("?limit=1001", 400, "limit must be a number from 1 to 1000"),
+        ("?limit=-1", 400, "limit must be a number from 1 to 1000"),
+        ("?limit=%D9%A3", 400, "limit must be a number from 1 to 1000"),
+        ("?at=2026-03-02T11:59:59Z", 404, "the oldest record of shop/web is of 2026-03-02T12:00:00+00:00"),
+    ],
+)
+async def test_questions_that_cannot_be_answered(busy: World, query: str, status: int, words: str) -> None:
+    async with busy.client.get(DECISIONS + query) as response:
+        assert response.status == status
+        assert words in (await response.json())["error"]
+
+
+async def test_a_scaler_without_a_tick(world: World) -> None:
+    world.registry.put(body("web"))
+    async with world.client.get(DECISIONS) as response:
+        assert response.status == 404
+        assert (await response.json())["error"] == "no tick of shop/web is recorded yet"
+
+
+@pytest.mark.parametrize("path", ["/api/v1/scalers/shop/web", DECISIONS])
+async def test_a_scaler_that_is_not_there(world: World, path: str) -> None:
+    async with world.client.get(path) as response:
+        assert response.status == 404
+        assert (await response.json())["error"] == "there is no PredictiveScaler shop/web"
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
-@pytest.mark.parametrize("path", ["/metrics", "/api/v1/scalers", "/api/v1/scalers/shop/web"])
+@pytest.mark.parametrize(
+    "path", ["/metrics", "/api/v1/scalers", "/api/v1/scalers/shop/web", "/api/v1/scalers/shop/web/decisions"]
+)
 async def test_nothing_can_be_changed(world: World, method: str, path: str) -> None:
     async with world.client.request(method, path) as response:
         assert response.status == 405

@@ -37,6 +37,7 @@ def test_an_empty_value_is_the_default(name: str) -> None:
         ("LOG_LEVEL", "DEBUG", "DEBUG"),
         ("LOG_FORMAT", "text", "text"),
         ("QUERY_TIMEOUT_SECONDS", "2.5", 2.5),
+        ("RECORDS_MIB", "0.5", 0.5),
     ],
 )
 def test_value_by_text(name: str, text: str, value: object) -> None:
@@ -58,6 +59,8 @@ def test_value_by_text(name: str, text: str, value: object) -> None:
         ("QUERY_TIMEOUT_SECONDS", "nan"),
         ("QUERY_TIMEOUT_SECONDS", "inf"),
         ("QUERY_TIMEOUT_SECONDS", "5s"),
+        ("RECORDS_MIB", "0"),
+        ("RECORDS_MIB", "64Mi"),
         ("HTTP_ADRESS", "localhost:80"),
     ],
 )

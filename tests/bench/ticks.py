@@ -26,7 +26,7 @@ from rich.table import Table
 from controller.core.series import Observation, Sample, Series, floor_to_step
 from controller.cycle import Cycle
 from controller.forecaster import OnnxModels
-from controller.ledger import KEPT, Ledger
+from controller.ledger import BLOCK, Ledger
 from controller.metrics import Metrics
 from controller.ports import ForecastRequest, MetricError, MetricRequest, ModelError, Models
 from controller.registry import Registry
@@ -105,9 +105,9 @@ class Bench:
         return cost
 
     async def fill(self) -> None:
-        """Tick until the ledger is full, as it is a quarter of an hour after a start."""
+        """Tick until every scaler's records begin another block."""
         await self.tick(STEP)
-        for _ in range(KEPT):
+        for _ in range(BLOCK):
             await self.tick(seconds(15))
 
     async def measure(self, gap: timedelta) -> Cost:

@@ -199,7 +199,7 @@ def parse(spec: Mapping[str, Any]) -> ScalerSpec:
         target=_target(fields.child("targetRef", "apiVersion", "kind", "name")),
         mode=mode,
         metric=_prometheus(metric.child("prometheus", "address", "query", "auth", "tls")),
-        model=_model(forecast),
+        model=_model(forecast, mode),
         zone=_zone(forecast),
         interval=interval,
         policy=_policy(fields, metric, forecast, interval),
@@ -260,13 +260,15 @@ def _secret_key(fields: Fields, name: str) -> SecretKey:
     return SecretKey(name=ref.text("name", _OBJECT_NAME), key=ref.text("key", _SECRET_KEY))
 
 
-def _model(forecast: Fields) -> ModelRef | None:
+def _model(forecast: Fields, mode: Mode) -> ModelRef | None:
     name = forecast.text("model", _MODEL, default="default")
     sha256 = forecast.text("sha256", _SHA256) if "sha256" in forecast else None
     if name != _NO_MODEL:
         return ModelRef(name=name, sha256=sha256)
     if sha256 is not None:
         raise forecast.refusal("sha256", "has no effect with the model none; name a model or remove sha256")
+    if mode is Mode.EXPERIMENT:
+        raise forecast.refusal("model", "none leaves mode Experiment nothing to compare; name a model")
     return None
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from controller.account import Account
-from controller.conditions import Condition, Status, conditions, stored
+from controller.conditions import Condition, ConditionType, Status, conditions, stored
 from controller.core.decide import Decision
 from controller.ledger import Ledger
 from controller.metrics import Metrics
@@ -20,7 +20,7 @@ from controller.outcome import Outcome, Stage
 from controller.ports import StatusError, StatusWriter
 from controller.registry import Scaler
 from controller.spec import ScalerSpec
-from controller.status import current_replicas, status
+from controller.status import status
 
 log = logging.getLogger(__name__)
 
@@ -103,7 +103,7 @@ def _essence(scaler: Scaler, outcome: Outcome, now_true: Sequence[Condition]) ->
     decision = outcome.decision
     return (
         scaler.generation,
-        None if decision is None else (current_replicas(decision, outcome), decision.replicas),
+        None if decision is None else (outcome.current_replicas, decision.replicas),
         None if outcome.model is None else outcome.model.digest,
         None if outcome.lead_time is None else (outcome.lead_time.source, outcome.lead_time.template),
         tuple((one.type, one.status, one.reason) for one in now_true),
@@ -129,12 +129,17 @@ def _scaled(outcome: Outcome) -> Iterator[_Note]:
         yield "Normal", "Scaled", f"from {decision.current} to {decision.replicas} replicas: {decision.message}"
 
 
+_ORDINARY = {ConditionType.RECOMMENDED: Status.UNKNOWN}
+"""What a condition is of itself, and nobody's fault whatever it becomes."""
+
+
 def _flips(before: Sequence[Condition], after: Sequence[Condition]) -> Iterator[_Note]:
     """One event for every condition that flipped; that a new scaler is well is no news."""
     earlier = {condition.type: condition.status for condition in before}
     for condition in after:
-        if condition.status is not earlier.get(condition.type, Status.TRUE):
-            type_ = "Warning" if condition.status is Status.FALSE else "Normal"
+        if condition.status is not earlier.get(condition.type, _ORDINARY.get(condition.type, Status.TRUE)):
+            is_bad = condition.status is Status.FALSE and condition.type not in _ORDINARY
+            type_ = "Warning" if is_bad else "Normal"
             yield type_, condition.reason, f"{condition.type.value} is {condition.status.value}: {condition.message}"
 
 

@@ -16,6 +16,7 @@ from controller.core.forecast import Forecast
 from controller.core.memory import Memory, Steering, TrackRecord
 from controller.core.policy import Policy
 from controller.core.startup import LeadTime
+from controller.grading import Grade
 from controller.outcome import Outcome, Problem, Stage
 from controller.registry import Scaler
 from controller.spec import SpecError
@@ -39,6 +40,8 @@ def status(scaler: Scaler, outcome: Outcome, conditions: Sequence[Condition]) ->
     }
     if outcome.decision is not None:
         fields |= _decided(outcome.decision, outcome)
+    if outcome.grade is not None:
+        fields["grade"] = _grade(outcome.grade)
     if outcome.lead_time is not None:
         fields["leadTime"] = _lead_time(outcome.lead_time, outcome.problem(Stage.LEAD_TIME))
     if not isinstance(scaler.spec, SpecError):
@@ -50,16 +53,11 @@ def status(scaler: Scaler, outcome: Outcome, conditions: Sequence[Condition]) ->
 
 def _decided(decision: Decision, outcome: Outcome) -> dict[str, Any]:
     fields = {
-        "currentReplicas": current_replicas(decision, outcome),
+        "currentReplicas": outcome.current_replicas,
         "desiredReplicas": decision.replicas,
         "lastDecision": last_decision(decision),
     }
     return fields | ({"lastScaleTime": timestamp(decision.time)} if outcome.is_written else {})
-
-
-def current_replicas(decision: Decision, outcome: Outcome) -> int:
-    """What the target asks for after the tick."""
-    return decision.replicas if outcome.is_written else decision.current
 
 
 def last_decision(decision: Decision) -> dict[str, Any]:
@@ -114,6 +112,32 @@ def _coverage(level: float, record: TrackRecord) -> dict[str, Any]:
 def _percentage(share: float, digits: int) -> str:
     """Four decimals at most, as in the spec: what has almost decayed is 0%."""
     return f"{round(100.0 * share, 4):.{digits}g}%"
+
+
+def _grade(grade: Grade) -> dict[str, Any]:
+    """Replica-hours to a hundredth and minutes to a tenth; `state` is what a restart goes on from."""
+    return {
+        **({} if grade.time is None else {"time": timestamp(grade.time)}),
+        **({} if grade.card.since is None else {"since": timestamp(grade.card.since)}),
+        **({} if grade.against is None else {"against": grade.against[:MESSAGE_LENGTH]}),
+        "windows": [
+            {
+                "window": f"{window.days}d",
+                "knownHours": round(tally.known / 3600.0, 2),
+                "own": _side(tally.own_replicas, tally.own_short),
+                "actual": _side(tally.actual_replicas, tally.actual_short),
+            }
+            for window, tally in grade.windows().items()
+        ],
+        "state": grade.to_json(),
+    }
+
+
+def _side(replica_seconds: float, short_seconds: float) -> dict[str, float]:
+    return {
+        "replicaHours": round(replica_seconds / 3600.0, 2),
+        "underProvisionedMinutes": round(short_seconds / 60.0, 1),
+    }
 
 
 def _model(outcome: Outcome) -> dict[str, Any] | None:

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from controller.core.scorecard import Scorecard, Tally, added
 from controller.core.startup import LeadTime, LeadTimeSource
+from controller.grading import Grade
 from controller.ledger import Ledger
 from controller.metrics import Metrics
 from controller.outcome import Outcome, Problem, Stage
@@ -136,6 +138,18 @@ async def test_each_flipped_condition_is_one_event(world: World) -> None:
     await world.tell(1, BROKEN)
     await world.tell(2, BROKEN)
     assert [(event.type, event.reason) for event in world.writer.events] == [("Warning", "TargetConflict")] * 2
+
+
+async def test_a_verdict_is_an_event_and_never_a_warning(world: World) -> None:
+    watched, day = scaler(spec={"mode": "Observe"}), 86_400
+    decision, memory = decide(NOW, seen(50), forecast(1), 5, policy(), FRESH)
+    for tick, known in enumerate((0.9, 2, 2)):
+        tally = Tally(known=known * day, own_replicas=9 * day, actual_replicas=5 * day)
+        grade = Grade(target="", rules="", card=added(Scorecard(), NOW, tally), time=NOW)
+        now = NOW + tick * INTERVAL
+        outcome = Outcome(time=now, decision=decision, forecast=forecast(1), memory=memory, grade=grade)
+        await world.report.report(watched, outcome)
+    assert [(event.type, event.reason) for event in world.writer.events] == [("Normal", "CostsMore")]
 
 
 async def test_a_condition_that_is_well_again_is_an_event(world: World) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -11,7 +12,10 @@ import pytest
 from controller.core.decide import decide
 from controller.core.forecast import Forecast
 from controller.core.memory import Memory, Steering, TrackRecord
+from controller.core.scorecard import Scorecard, Tally, added
+from controller.core.shadow import Shadow
 from controller.core.startup import LeadTime, LeadTimeSource, StartUps
+from controller.grading import Grade
 from controller.outcome import LoadedModel, Outcome, Problem, Stage
 from controller.status import POINTS, status
 from tests.builders import FRESH, NOW, STEP, card, forecast, policy, scaler, seconds, seen
@@ -179,3 +183,44 @@ def test_a_lead_time_that_cannot_be_learnt_says_why() -> None:
 
 def test_what_was_learnt_stays_while_nothing_is_decided() -> None:
     assert "leadTime" not in _status(decision=None)
+
+
+def _two_weeks() -> Grade:
+    """A score of all the hours there are, with sizes of three digits."""
+    card = Scorecard()
+    for index in range(15 * 24):
+        tally = Tally(known=3600, own_replicas=360_000, own_short=15, actual_replicas=540_000, actual_short=15)
+        card = added(card, NOW + index * timedelta(hours=1), tally)
+    end = NOW + timedelta(days=15)
+    return Grade(target="ab" * 6, rules="cd" * 6, card=card, shadow=Shadow.of(end, 100), time=end)
+
+
+def test_a_grade_has_its_windows_in_hours_and_minutes() -> None:
+    tally = Tally(known=5400, own_replicas=7200, own_short=90, actual_replicas=10_800, actual_short=15)
+    grade = Grade(target="", rules="", card=added(Scorecard(), NOW, tally), time=NOW, against="an HPA")
+    told = _status(grade=grade)["grade"]
+    assert told.pop("state") == grade.to_json()
+    window = {
+        "knownHours": 1.5,
+        "own": {"replicaHours": 2.0, "underProvisionedMinutes": 1.5},
+        "actual": {"replicaHours": 3.0, "underProvisionedMinutes": 0.2},
+    }
+    assert told == {
+        "time": "2026-03-02T12:00:00Z",
+        "since": "2026-03-02T12:00:00Z",
+        "against": "an HPA",
+        "windows": [{"window": name} | window for name in ("1d", "7d", "14d")],
+    }
+
+
+def test_a_grade_of_two_weeks_is_small() -> None:
+    assert len(json.dumps(_status(grade=_two_weeks())["grade"], separators=(",", ":"))) < 4000
+
+
+def test_a_grade_can_be_read_back() -> None:
+    grade = _two_weeks()
+    assert Grade.from_json(_status(grade=grade)["grade"]["state"]) == grade
+
+
+def test_without_a_grade_the_last_one_stays() -> None:
+    assert "grade" not in _status()

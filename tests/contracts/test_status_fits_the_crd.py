@@ -16,15 +16,26 @@ from controller.core.decide import decide
 from controller.core.demand import DemandSource
 from controller.core.forecast import Forecast
 from controller.core.memory import TrackRecord
+from controller.core.scorecard import Scorecard, Tally, added
 from controller.core.series import Observation
+from controller.core.shadow import Shadow
 from controller.core.startup import LeadTime, LeadTimeSource, Pod, StartUps, lead_time
 from controller.core.startup import seen as seen_to_start
+from controller.grading import Grade
 from controller.outcome import LoadedModel, Outcome, Problem, Stage
 from controller.status import status
 from tests.builders import FRESH, NOW, card, forecast, pods, policy, rules, scaler, seen, unseen
 from tests.contracts.specs import merged, resource_schema, strict
 
 SCHEMA = strict(resource_schema()["properties"]["status"])
+GRADE = Grade(
+    target="",
+    rules="",
+    card=added(Scorecard(), NOW, Tally(known=90, own_replicas=180.5, own_short=15, actual_replicas=270)),
+    shadow=Shadow.of(NOW, 2),
+    time=NOW,
+    against="words of somebody else " * 100,
+)
 LONG_FORECAST = forecast(*range(100, 172))
 SLOW = policy(up=rules(pods(1)), down=rules(pods(1), window=300), high=8, objective=0.01)
 PROMISED = scaler(spec={"objective": {"underProvisionedTime": "1%"}})
@@ -47,6 +58,7 @@ def written(observation: Observation | None, expected: Forecast | None, problems
         decision=decision,
         is_written=decision.replicas != 3,
         memory=memory,
+        grade=GRADE,
     )
     fields = status(PROMISED, outcome, conditions(PROMISED, outcome, ()))
     return merged({}, json.loads(json.dumps(fields, allow_nan=False)))
@@ -101,3 +113,13 @@ def test_a_lead_time_of_the_spec_fits_the_schema() -> None:
 
 def test_no_field_of_the_schema_is_never_written() -> None:
     assert set(SCHEMA["properties"]) == set(written(seen(70.0), LONG_FORECAST))
+
+
+def test_no_field_of_a_grade_is_never_written() -> None:
+    grade, fields = SCHEMA["properties"]["grade"]["properties"], written(seen(70.0), None)["grade"]
+    window = grade["windows"]["items"]["properties"]
+    assert (set(grade), set(window), window["window"]["enum"]) == (
+        set(fields),
+        set(fields["windows"][0]),
+        [one["window"] for one in fields["windows"]],
+    )

@@ -142,12 +142,12 @@ async def test_each_flipped_condition_is_one_event(world: World) -> None:
 
 async def test_a_verdict_is_an_event_and_never_a_warning(world: World) -> None:
     watched, day = scaler(spec={"mode": "Observe"}), 86_400
-    decision, memory = decide(NOW, seen(50), forecast(1), 5, policy(), FRESH)
+    made = record(50, at=NOW, ahead=forecast(1), current=5)
     for tick, known in enumerate((0.9, 2, 2)):
         tally = Tally(known=known * day, own_replicas=9 * day, actual_replicas=5 * day)
         grade = Grade(target="", rules="", card=added(Scorecard(), NOW, tally), time=NOW)
         now = NOW + tick * INTERVAL
-        outcome = Outcome(time=now, decision=decision, forecast=forecast(1), memory=memory, grade=grade)
+        outcome = Outcome(time=now, decision=made.decision, forecast=forecast(1), memory=made.memory, grade=grade)
         await world.report.report(watched, outcome)
     assert [(event.type, event.reason) for event in world.writer.events] == [("Normal", "CostsMore")]
 

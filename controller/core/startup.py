@@ -167,24 +167,7 @@ def seen(now: datetime, pods: Iterable[Pod], before: StartUps) -> StartUps:
     The first time that a pod was Ready stands: one that is Ready once more, after it was not, tells nothing new.
     """
     past = [pod for pod in pods if pod.ready is None or pod.ready <= now]
-    if not past:
-        return replace(before, waiting=())
-    waited = {one.key for one in before.waiting}
-    known = {one.key: one for one in before.done}
-    for pod in past:
-        start_up = _start_up(pod, has_waited=pod.key in waited)
-        if start_up is not None:
-            known.setdefault(pod.key, start_up)
-    waiting = [pod for pod in past if pod.ready is None and pod.key not in known and now - pod.created <= LONGEST]
-    after = replace(
-        before,
-        template=max(past, key=lambda pod: (pod.created, pod.uid)).template,
-        done=tuple(sorted(known.values(), key=lambda one: (one.ready, one.key))[-KEPT:]),
-        waiting=tuple(
-            Waiting(key=pod.key, template=pod.template, created=pod.created)
-            for pod in sorted(waiting, key=lambda pod: (pod.created, pod.uid))[:KEPT]
-        ),
-    )
+    after = _taken_in(now, past, before) if past else replace(before, waiting=())
     took = _took(after)
     return replace(after, learnt=_quantile(took, _bounds(now, after))) if len(took) >= ENOUGH else after
 
@@ -192,10 +175,11 @@ def seen(now: datetime, pods: Iterable[Pod], before: StartUps) -> StartUps:
 def lead_time(now: datetime, start_ups: StartUps, default: timedelta) -> LeadTime:
     """What is known at `now`, 0 to 6 h, in whole seconds, upwards; `default` where nothing was learnt."""
     took, bounds = _took(start_ups), _bounds(now, start_ups)
-    held = default if start_ups.learnt is None else start_ups.learnt
-    duration = _quantile(took, bounds) if took or bounds else held
+    duration = default if start_ups.learnt is None else start_ups.learnt
     if len(took) < ENOUGH:
-        duration = max(held, duration)
+        duration = max(duration, _quantile(took, bounds)) if took or bounds else duration
+    elif start_ups.waiting:  # else nothing has changed since it was learnt
+        duration = _quantile(took, bounds)
     is_default = start_ups.learnt is None and len(took) < ENOUGH and duration == default
     return LeadTime(
         duration=timedelta(seconds=_seconds(min(duration, LONGEST))),
@@ -204,6 +188,25 @@ def lead_time(now: datetime, start_ups: StartUps, default: timedelta) -> LeadTim
         waiting=len(bounds),
         template=start_ups.template,
         start_ups=start_ups,
+    )
+
+
+def _taken_in(now: datetime, past: Sequence[Pod], before: StartUps) -> StartUps:
+    waited = {one.key for one in before.waiting}
+    known = {one.key: one for one in before.done}
+    for pod in past:
+        start_up = _start_up(pod, has_waited=pod.key in waited)
+        if start_up is not None:
+            known.setdefault(pod.key, start_up)
+    waiting = [pod for pod in past if pod.ready is None and pod.key not in known and now - pod.created <= LONGEST]
+    return replace(
+        before,
+        template=max(past, key=lambda pod: (pod.created, pod.uid)).template,
+        done=tuple(sorted(known.values(), key=lambda one: (one.ready, one.key))[-KEPT:]),
+        waiting=tuple(
+            Waiting(key=pod.key, template=pod.template, created=pod.created)
+            for pod in sorted(waiting, key=lambda pod: (pod.created, pod.uid))[:KEPT]
+        ),
     )
 
 

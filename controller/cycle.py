@@ -23,6 +23,7 @@ from controller.core.policy import Policy
 from controller.core.record import Inputs, Record
 from controller.core.series import Observation
 from controller.core.startup import LeadTime
+from controller.experiment import Trial, concluded, disturbed, in_turn, left, met, restored
 from controller.grading import Grade, GradeFormatError, settled, unwatched, watched
 from controller.outcome import LoadedModel, Outcome, Problem, Stage
 from controller.ports import (
@@ -55,7 +56,7 @@ _Question = tuple[datetime, int, ZoneInfo, str]
 
 @dataclass(slots=True, kw_only=True)
 class _Held:
-    """What the cycle keeps of a scaler between ticks. `memory`, `digest` and `grade` survive a restart, by the status.
+    """What the cycle keeps of a scaler between ticks. All but the forecast survives a restart, by the status.
 
     `metric`, `digest`: of the load and the model that the memory's track record speaks of. `asked`: what the forecast
     was made from.
@@ -63,6 +64,7 @@ class _Held:
 
     memory: Memory
     grade: Grade | None = None
+    trial: Trial | None = None
     metric: PrometheusMetric | None = None
     digest: str | None = None
     forecast: Forecast | None = None
@@ -169,13 +171,19 @@ class Cycle:
             return None
         held = self._hold(scaler)
         _take_metric(held, spec.metric)
+        held.trial = held.trial and replace(held.trial, has_ended=False)
         return _Run(scaler=scaler, spec=spec, held=held)
 
     def _hold(self, scaler: Scaler) -> _Held:
         held = self._held.get(scaler.uid)
         if held is None:
             model = scaler.status.get("model") or {}
-            held = _Held(memory=_restored(scaler), grade=_restored_grade(scaler), digest=model.get("digest"))
+            held = _Held(
+                memory=_restored(scaler),
+                grade=_restored_grade(scaler),
+                trial=_restored_trial(scaler),
+                digest=model.get("digest"),
+            )
             self._held[scaler.uid] = held
         if held.grade is not None and (isinstance(scaler.spec, SpecError) or scaler.spec.mode is not Mode.OBSERVE):
             held.grade, held.memory = unwatched(held.grade, held.memory)
@@ -230,19 +238,23 @@ class Cycle:
             return
         run.lead_time = self._lead_time(now, run, run.state)
         held, current = run.held, _size_to_decide_from(now, run, run.state)
-        run.record = Record.of(
-            Inputs(
-                now=now,
-                observation=run.observation,
-                forecast=run.forecast,
-                current=current,
-                policy=run.policy,
-                memory=held.memory,
-            )
+        inputs = Inputs(
+            now=now,
+            observation=run.observation,
+            forecast=run.forecast,
+            current=current,
+            policy=run.policy,
+            memory=held.memory,
         )
+        trial = met(held.trial, now, run.scaler.uid, run.spec, held.memory)
+        run.record = Record.of(inputs if trial is None else in_turn(inputs, trial))
         run.decision, memory = run.record.decision, run.record.memory
+        if trial is not None:
+            memory, trial = concluded(trial, inputs, run.record)
         if await self._act(now, run, run.state, run.decision):
-            held.memory = memory
+            held.memory, held.trial = memory, trial
+        if any(problem.stage is Stage.ACT for problem in run.problems):
+            held.trial = held.trial and disturbed(held.trial)
         if run.spec.mode is Mode.OBSERVE and held.grade is not None:
             seen, replicas = run.decision.demand.seen, run.decision.replicas
             held.grade = settled(held.grade, now, seen, replicas, run.policy, await self._other(now, run, held.grade))
@@ -264,7 +276,7 @@ class Cycle:
 
     async def _act(self, now: datetime, run: _Run, state: TargetState, decision: Decision) -> bool:
         """Write what differs; False when that failed and the decision must be made anew."""
-        if run.spec.mode is not Mode.ACTIVE:
+        if not run.spec.mode.is_acting:
             return True
         try:
             owner = await self._owner(now, run)
@@ -305,13 +317,15 @@ class Cycle:
             is_written=run.is_written,
             memory=run.held.memory,
             grade=run.held.grade,
+            trial=run.held.trial,
         )
         await self._tell(run.scaler, outcome)
 
     async def _report_idle(self, now: datetime, scaler: Scaler) -> None:
         """A refused or paused scaler does nothing, and says so."""
         held = self._hold(scaler)
-        await self._tell(scaler, Outcome(time=now, memory=held.memory, grade=held.grade))
+        held.trial = left(held.trial, now, scaler.spec)
+        await self._tell(scaler, Outcome(time=now, memory=held.memory, grade=held.grade, trial=held.trial))
 
     async def _tell(self, scaler: Scaler, outcome: Outcome) -> None:
         try:
@@ -351,6 +365,14 @@ def _restored_grade(scaler: Scaler) -> Grade | None:
         return Grade.from_json(stored) if stored else None
     except GradeFormatError as error:
         log.warning("score not usable, starting afresh", extra={"scaler": scaler.key, "error": str(error)})
+        return None
+
+
+def _restored_trial(scaler: Scaler) -> Trial | None:
+    try:
+        return restored(scaler.status)
+    except MemoryFormatError as error:
+        log.warning("experiment not usable, starting afresh", extra={"scaler": scaler.key, "error": str(error)})
         return None
 
 

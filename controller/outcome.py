@@ -12,6 +12,7 @@ from controller.core.forecast import Forecast
 from controller.core.memory import Memory
 from controller.core.record import Record
 from controller.core.startup import LeadTime
+from controller.experiment import Trial
 from controller.grading import Grade
 
 
@@ -50,7 +51,8 @@ class Outcome:
 
     `lead_time`: what was decided by; None where nothing was. `found`: the target's size, where it is not what was
     decided from. `is_written`: the target was told a new size. `memory`: what the next tick starts from; the old one
-    when the tick did not end well. `grade`: the score, where one is kept.
+    when the tick did not end well. `grade`: the score, `trial`: the
+    experiment, where there is one.
     """
 
     time: datetime
@@ -64,6 +66,7 @@ class Outcome:
     is_written: bool = False
     memory: Memory
     grade: Grade | None = None
+    trial: Trial | None = None
 
     @property
     def current_replicas(self) -> int | None:

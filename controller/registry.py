@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from controller.spec import Mode, ScalerSpec, SpecError, parse
+from controller.spec import ScalerSpec, SpecError, parse
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -126,6 +126,6 @@ def _first_by_target(scalers: Iterable[Scaler]) -> dict[_Target, Scaler]:
 
 def _active_target(scaler: Scaler) -> _Target | None:
     spec = scaler.spec
-    if isinstance(spec, SpecError) or spec.mode is not Mode.ACTIVE:
+    if isinstance(spec, SpecError) or not spec.mode.is_acting:
         return None
     return scaler.namespace, spec.target.api_version.rpartition("/")[0], spec.target.kind, spec.target.name

@@ -108,6 +108,11 @@ class Mode(StrEnum):
     PAUSED = "Paused"
     EXPERIMENT = "Experiment"
 
+    @property
+    def is_acting(self) -> bool:
+        """Whether the target follows the decisions."""
+        return self in {Mode.ACTIVE, Mode.EXPERIMENT}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetRef:

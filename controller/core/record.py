@@ -13,6 +13,7 @@ from typing import Any, Self
 import numpy as np
 
 from controller.core import codec
+from controller.core.arms import Turn, decide_as
 from controller.core.decide import Decision, decide
 from controller.core.forecast import Forecast
 from controller.core.memory import Memory
@@ -22,7 +23,7 @@ from controller.core.series import Observation, Series
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inputs:
-    """All that a decision is made of: the arguments of `decide`."""
+    """All that a decision is made of: the arguments of `decide`, and in an experiment whose `turn` it is."""
 
     now: datetime
     observation: Observation | None
@@ -30,10 +31,12 @@ class Inputs:
     current: int
     policy: Policy
     memory: Memory
+    turn: Turn | None = None
 
     def decide(self) -> tuple[Decision, Memory]:
         """What follows from these inputs in this release."""
-        return decide(self.now, self.observation, self.forecast, self.current, self.policy, self.memory)
+        inputs = (self.now, self.observation, self.forecast, self.current, self.policy, self.memory)
+        return decide(*inputs) if self.turn is None else decide_as(self.turn, *inputs)
 
     def thinned(self) -> Self:
         """The same without what no decision of them can read; the memory is the one before the decision."""

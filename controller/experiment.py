@@ -1,0 +1,150 @@
+"""When does an experiment begin, go on, wait and end, from tick to tick and over a restart?
+
+`core.experiment` has the windows, `core.arms` the decisions and `core.comparison` the result; here it is said when they
+begin anew. Must not read the target nor make a decision: the cycle does.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from controller.core import codec
+from controller.core.arms import Turn, learnt, own, shown, turn_at
+from controller.core.comparison import Comparison, compared, windows_over
+from controller.core.experiment import Experiment, Plan, begun, interrupted
+from controller.core.memory import Memory
+from controller.core.policy import Policy
+from controller.core.record import Inputs, Record
+from controller.spec import Mode, ScalerSpec, SpecError
+
+_MARK_LENGTH = 16
+
+
+class Phase(StrEnum):
+    """Waiting: the mode is another one, and time goes on uncounted. Ended: all windows are over."""
+
+    RUNNING = "Running"
+    WAITING = "Waiting"
+    ENDED = "Ended"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """A scaler's experiment after a tick.
+
+    `turn`: whose decision the last one was; None while nobody's is. `comparison`: over the first `over` windows, None
+    before the first pair of them. `has_ended`: with this tick.
+    """
+
+    experiment: Experiment
+    turn: Turn | None = None
+    comparison: Comparison | None = None
+    over: int = 0
+    has_ended: bool = False
+
+    @property
+    def phase(self) -> Phase:
+        """How far it is."""
+        if self.experiment.is_ended:
+            return Phase.ENDED
+        return Phase.WAITING if self.turn is None else Phase.RUNNING
+
+
+def restored(status: Mapping[str, Any]) -> Trial | None:
+    """The experiment that a scaler's status tells of; None where it tells of none. Raises MemoryFormatError."""
+    stored = (status.get("experiment") or {}).get("state")
+    return Trial(experiment=Experiment.from_json(stored)) if stored else None
+
+
+def met(trial: Trial | None, now: datetime, uid: str, spec: ScalerSpec, memory: Memory) -> Trial | None:
+    """The experiment at the beginning of a tick, where there is one."""
+    return entered(trial, now, uid, spec, memory) if spec.mode is Mode.EXPERIMENT else left(trial, now, spec)
+
+
+def entered(trial: Trial | None, now: datetime, uid: str, spec: ScalerSpec, memory: Memory) -> Trial:
+    """The experiment at the beginning of a tick in mode Experiment: the one that was, or a new one.
+
+    Whatever changes what is compared begins another: the plan, the load, the target, the model's name and the rules.
+    A pause, a restart, another mode in between, a lead time that is learnt anew and a model that is trained anew do
+    not.
+    """
+    if spec.experiment is None:
+        raise ValueError("mode Experiment without spec.experiment is refused by controller.spec")
+    identity = _identity(uid, spec)
+    if trial is None or trial.experiment.identity != identity:
+        trial = Trial(experiment=begun(now, identity, spec.experiment, memory.steering))
+    return replace(trial, turn=turn_at(trial.experiment, now), has_ended=False)
+
+
+def left(trial: Trial | None, now: datetime, spec: ScalerSpec | SpecError) -> Trial | None:
+    """The experiment while nobody decides for it: it waits with what it knows, until `spec.experiment` is removed."""
+    if trial is None or isinstance(spec, SpecError):
+        return trial and disturbed(replace(trial, turn=None, has_ended=False))
+    if spec.experiment is None:
+        return None
+    experiment = trial.experiment
+    has_ended = now >= experiment.end and not experiment.is_ended
+    experiment = replace(interrupted(experiment), is_ended=experiment.is_ended or has_ended)
+    return judged(replace(trial, turn=None, experiment=experiment, has_ended=has_ended), spec.policy, now)
+
+
+def disturbed(trial: Trial) -> Trial:
+    """Until the next tick somebody else may decide, or the last decision stand: that time does not count."""
+    return replace(trial, experiment=interrupted(trial.experiment))
+
+
+def in_turn(inputs: Inputs, trial: Trial) -> Inputs:
+    """What the arm whose turn it is may know."""
+    if trial.turn is None:
+        return inputs
+    arm = trial.turn.arm
+    return replace(
+        inputs,
+        forecast=shown(arm, inputs.forecast),
+        memory=own(arm, trial.experiment, inputs.memory),
+        turn=trial.turn,
+    )
+
+
+def concluded(trial: Trial, inputs: Inputs, record: Record) -> tuple[Memory, Trial]:
+    """What is remembered of a decision. `inputs`: those that were given to `in_turn`."""
+    if trial.turn is None:
+        return record.memory, trial
+    memory, experiment = learnt(
+        trial.turn,
+        record.decision,
+        inputs.observation,
+        inputs.forecast,
+        inputs.policy,
+        trial.experiment,
+        inputs.memory,
+        record.memory,
+    )
+    has_ended = experiment.is_ended and not trial.experiment.is_ended
+    trial = replace(trial, experiment=experiment, has_ended=has_ended)
+    return memory, judged(trial, inputs.policy, inputs.now)
+
+
+def judged(trial: Trial, policy: Policy, now: datetime) -> Trial:
+    """The comparison, made anew when another window is over."""
+    over = windows_over(trial.experiment, now)
+    if over == trial.over:
+        return trial
+    return replace(trial, over=over, comparison=compared(policy, trial.experiment, now))
+
+
+def _identity(uid: str, spec: ScalerSpec) -> str:
+    """Equal as long as the same is compared; what a later release adds to the rules changes nothing while unused."""
+    policy = replace(spec.policy, lead_time=timedelta(0)) if spec.lead_time_auto else spec.policy
+    rules = {name: value for name, value in codec.to_json(Policy, policy).items() if value is not None}
+    plan = codec.to_json(Plan, spec.experiment)
+    model = None if spec.model is None else spec.model.name
+    target = (spec.target.api_version, spec.target.kind, spec.target.name)
+    what = (uid, plan, spec.metric.address, spec.metric.query, target, model, spec.zone.key, rules)
+    return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:_MARK_LENGTH]

@@ -103,6 +103,10 @@ def _tell(found: Study, material: Material, risk: float, out: Path) -> None:
     for run in found.runs.values():
         log.write(out, run, found.scene.load)
     terminal.write_json(out / "summary.json", {"data": material.about, **summary(found, risk)})
+    from training.simulate.page import page  # noqa: PLC0415  # matplotlib takes a second to import
+
+    about = material.about
+    terminal.write_text(out / "report.html", page(found, zone=material.zone, about=about, risk=risk))
     terminal.say(f"wrote {out}")
 
 

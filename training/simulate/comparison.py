@@ -35,7 +35,8 @@ class AtRisk:
     """The predictive policy's own sweep, read where `under_provisioned` (a share of time) is the goal.
 
     `replica_hours`: by policy. `gap_closed`: as in Worth. `changes`: of size, by policy. `unserved_below_hpa`: the
-    share of unserved load that is saved against the HPA that is shown, at its replica-hours.
+    share of unserved load that is saved against the HPA that is shown, for at most its
+    replica-hours.
     """
 
     under_provisioned: float
@@ -70,7 +71,7 @@ def at_risk(study: Study, under_provisioned: float) -> AtRisk | None:
         replica_hours=hours,
         changes={name: frontier.changes_at(under_provisioned) for name, frontier in study.frontiers.items()},
         gap_closed=_closed(hours[PREDICTIVE], hours[HPA], hours[ORACLE]),
-        unserved_below_hpa=_saved(own.unserved_at(reference.replica_hours), reference.unserved),
+        unserved_below_hpa=_saved(own.unserved_within(reference.replica_hours), reference.unserved),
     )
 
 

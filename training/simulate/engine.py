@@ -35,25 +35,26 @@ def replay(
     *,
     startup: timedelta,
     initial: int,
+    before: float = float("nan"),
     foresight: Foresight | None = None,
     witness: Witness = lambda _step, _decision: None,
 ) -> Capacity:
     """Decide every `policy.interval`, having seen the steps of `metric` that were over; NaN is a missing metric.
 
-    `initial` replicas are ready at first. Without `foresight` nothing is forecast.
+    `initial` replicas are ready at first; `before` is the load of the step before the first. Without `foresight`
+    nothing is forecast.
     """
     every = max(1, -(-policy.interval // metric.step))
     desired = np.empty(len(metric), dtype=np.int64)
-    memory, size, values, start = Memory(), initial, metric.values.tolist(), metric.start
-    for index in range(len(metric)):
+    memory, size, seen, start = Memory(), initial, before, metric.start
+    for index, value in enumerate(metric.values.tolist()):
         if index % every == 0:
             now = start + index * metric.step
             history, forecast = (metric.until(now), None) if foresight is None else foresight.at(now)
-            seen = values[index - 1] if index else np.nan
             latest = Sample(time=now, value=seen) if seen == seen else None  # noqa: PLR0124  # NaN, without a call
             observation = Observation(history=history, latest=latest)
             decision, memory = decide(now, observation, forecast, size, policy, memory)
             size = decision.replicas
             witness(index, decision)
-        desired[index] = size
+        desired[index], seen = size, value
     return Capacity.of(desired, initial=initial, lag=lag_of(startup, metric.step))

@@ -39,9 +39,10 @@ class Frontier:
         """As `hours_at`, of the cost."""
         return between(self.points, risk, under_provisioned, lambda point: point.cost)
 
-    def unserved_at(self, replica_hours: float) -> float | None:
-        """The share of load that is not served for so many replica-hours; None where no setting comes near them."""
-        return between(self.points, hours, replica_hours, lambda point: point.score.unserved)
+    def unserved_within(self, replica_hours: float) -> float | None:
+        """The share of load that is not served for at most so many replica-hours; None where every setting costs more."""
+        costliest = max(map(hours, self.points))
+        return between(self.points, hours, min(replica_hours, costliest), lambda point: point.score.unserved)
 
     def changes_at(self, under_provisioned: float) -> float | None:
         """The changes of size at that share of time."""

@@ -22,13 +22,24 @@ MOST_PODS = 4
 MOST_FACTOR = 2
 
 
-def sizes(metric: Series, targets: NDArray[np.float64], *, initial: int, lowest: int, highest: int) -> Ints:
-    """The sizes asked for at each step, int64 [n, k], by the HPA with each of the targets [k] (metric's unit, > 0)."""
+def sizes(
+    metric: Series,
+    targets: NDArray[np.float64],
+    *,
+    initial: int,
+    lowest: int,
+    highest: int,
+    before: float = float("nan"),
+) -> Ints:
+    """The sizes asked for at each step, int64 [n, k], by the HPA with each of the targets [k] (metric's unit, > 0).
+
+    `initial`, `before`: as in `engine.replay`.
+    """
     every = max(1, -(-SYNC // metric.step))
     wishes = np.full((-(-WINDOW // (every * metric.step)), len(targets)), initial, np.float64)
     size = np.full(len(targets), float(initial))
     asked = np.empty((len(metric), len(targets)), np.int64)
-    seen = float("nan")
+    seen = before
     for index, value in enumerate(metric.values.tolist()):
         if index % every == 0:
             wish = _wish(seen, targets, size)

@@ -62,8 +62,9 @@ def shortage(load: Series, capacity: Capacity, per_replica: float) -> NDArray[np
 
 
 def _moves(desired: Ints) -> Ints:
-    steps = np.diff(desired)
-    return steps[steps != 0]
+    steps: Ints = np.diff(desired)
+    moves: Ints = steps[steps != 0]
+    return moves
 
 
 def _share(part: float, whole: float) -> float:

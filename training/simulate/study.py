@@ -42,10 +42,12 @@ Tell = Callable[[int, int], None]
 class Scene:
     """What all policies meet. `load`: the span, metric's unit a second. `per_replica`: what one replica serves of it.
 
-    `initial`: replicas that are ready at first. `lowest`, `highest`: the bounds of every policy's size.
+    `before`: the load of the step before the span, NaN where it is not known. `initial`: replicas that are ready at
+    first. `lowest`, `highest`: the bounds of every policy's size.
     """
 
     load: Series
+    before: float
     startup: timedelta
     per_replica: float
     initial: int
@@ -197,6 +199,7 @@ class _Predictive:
             _set(self.policy, self.setting),
             startup=scene.startup,
             initial=scene.initial,
+            before=scene.before,
             foresight=self.forecasts,
             **watched,
         )
@@ -214,7 +217,9 @@ class _Reactive:
     def run(self) -> list[tuple[Run, Point]]:
         scene, log = self.scene, Log.of(len(self.scene.load))
         policy = hpa_policy(scene, self.utilisation)
-        capacity = replay(scene.load, policy, startup=scene.startup, initial=scene.initial, witness=log.take)
+        capacity = replay(
+            scene.load, policy, startup=scene.startup, initial=scene.initial, before=scene.before, witness=log.take
+        )
         run = Run(name=HPA, setting=self.utilisation, capacity=capacity, log=log)
         return [(run, scene.point(run))]
 
@@ -229,7 +234,9 @@ class _Sweep:
     def run(self) -> list[tuple[Run, Point]]:
         scene = self.scene
         targets = np.array([scene.target(utilisation) for utilisation in self.utilisations])
-        asked = hpa.sizes(scene.load, targets, initial=scene.initial, lowest=scene.lowest, highest=scene.highest)
+        asked = hpa.sizes(
+            scene.load, targets, initial=scene.initial, lowest=scene.lowest, highest=scene.highest, before=scene.before
+        )
         lag = lag_of(scene.startup, scene.load.step)
         runs = [
             Run(name=HPA, setting=utilisation, capacity=Capacity.of(asked[:, place], initial=scene.initial, lag=lag))

@@ -52,6 +52,7 @@ class Wanted:
         initial = usual_size(material.before, material.load, serves)
         return Scene(
             load=material.load,
+            before=float(material.before.values[-1]) if len(material.before) else float("nan"),
             startup=startup,
             per_replica=serves,
             initial=min(max(initial, low), high),

@@ -72,8 +72,8 @@ def _at_risk(study: Study, goal: AtRisk) -> Iterator[str]:
         f"gap closed, with {_count(changes[PREDICTIVE])} changes of size (HPA {_count(changes[HPA])})."
     )
     yield (
-        f"For the replica-hours of the HPA at {study.reference.setting:.0%}: {_share(goal.unserved_below_hpa)} "
-        "less load unserved."
+        f"For at most the replica-hours of the HPA at {study.reference.setting:.0%} it leaves "
+        f"{_share(goal.unserved_below_hpa)} less load unserved."
     )
 
 

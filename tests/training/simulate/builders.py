@@ -44,5 +44,12 @@ def waves(count: int, seed: int = 7) -> NDArray[np.float64]:
 
 def scene(*values: float, startup: timedelta = 4 * STEP, initial: int = 10) -> Scene:
     return Scene(
-        load=load_of(*values), startup=startup, per_replica=20.0, initial=initial, lowest=1, highest=1000, price=PRICE
+        load=load_of(*values),
+        before=values[0],
+        startup=startup,
+        per_replica=20.0,
+        initial=initial,
+        lowest=1,
+        highest=1000,
+        price=PRICE,
     )

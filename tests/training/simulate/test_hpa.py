@@ -20,9 +20,9 @@ def _asked(values: list[float], initial: int, step: timedelta = STEP) -> tuple[l
     """By utilisation: all at once, and one by one."""
     load, each = load_of(*values, step=step), scene(*values, initial=initial)
     targets = np.array([each.target(utilisation) for utilisation in UTILISATIONS])
-    fast = hpa.sizes(load, targets, initial=initial, lowest=1, highest=1000).T.tolist()
+    fast = hpa.sizes(load, targets, initial=initial, lowest=1, highest=1000, before=50.0).T.tolist()
     slow = [
-        replay(load, hpa_policy(each, utilisation), startup=timedelta(0), initial=initial).desired.tolist()
+        replay(load, hpa_policy(each, utilisation), startup=timedelta(0), initial=initial, before=50.0).desired.tolist()
         for utilisation in UTILISATIONS
     ]
     return fast, slow

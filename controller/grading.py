@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any, Self
 
 from controller.core.memory import Memory
@@ -21,6 +22,7 @@ from controller.spec import ScalerSpec
 VERSION = 1
 WORKLOAD = "the workload as it is"
 _MARK_LENGTH = 12
+_MOST_MARKS = 4096  # that are remembered: making one takes as long as all else here
 
 
 class GradeFormatError(ValueError):
@@ -31,9 +33,9 @@ class GradeFormatError(ValueError):
 class Grade:
     """A scaler's score so far.
 
-    `time`: of the last tick that was counted. `shadow`: None while the mode is another one. `against`: who else sets
-    the workload's size, in words. `objective`: as in the spec. `target`, `rules`: marks of what the shadow is of, and
-    of what the sums were made under.
+    `time`: of the last tick that was counted; `totals`: the sums of each of WINDOWS that ends then. `shadow`: None while
+    the mode is another one. `against`: who else sets the workload's size, in words. `objective`: as in the spec.
+    `target`, `rules`: marks of what the shadow is of, and of what the sums were made under.
     """
 
     target: str
@@ -41,17 +43,21 @@ class Grade:
     card: Scorecard = field(default_factory=Scorecard)
     shadow: Shadow | None = None
     time: datetime | None = None
+    totals: tuple[Tally, ...] = ()
     against: str | None = None
     objective: float | None = None
 
+    def counted(self, card: Scorecard, now: datetime) -> Self:
+        """With these sums, at `now`."""
+        return replace(self, card=card, time=now, totals=tuple(total(card, now, window) for window in WINDOWS))
+
     def windows(self) -> dict[timedelta, Tally]:
         """The sums of each window that ends with `time`, shortest first; empty before the first tick."""
-        return {} if self.time is None else {window: total(self.card, self.time, window) for window in WINDOWS}
+        return dict(zip(WINDOWS, self.totals, strict=False))
 
     def verdict(self) -> Verdict:
         """Whether the scaler should act, by all that is known of the last two weeks."""
-        tally = Tally() if self.time is None else total(self.card, self.time, WINDOWS[-1])
-        return verdict(tally, self.objective, self.against or WORKLOAD)
+        return verdict(self.totals[-1] if self.totals else Tally(), self.objective, self.against or WORKLOAD)
 
     def to_json(self) -> dict[str, Any]:
         """What a restart goes on from; `from_json` gives an equal Grade back, but for the objective of the spec."""
@@ -71,14 +77,14 @@ class Grade:
         if raw.get("version") != VERSION:
             raise GradeFormatError(f"version {raw.get('version')!r} is not known; this release reads {VERSION}")
         try:
-            return cls(
+            grade = cls(
                 target=str(raw["target"]),
                 rules=str(raw["rules"]),
-                card=Scorecard.from_json(raw["card"]),
                 shadow=Shadow.from_json(raw["shadow"]) if raw["shadow"] else None,
-                time=datetime.fromisoformat(raw["time"]) if raw["time"] else None,
                 against=raw["against"],
             )
+            card, time = Scorecard.from_json(raw["card"]), raw["time"]
+            return grade.counted(card, datetime.fromisoformat(time)) if time else grade
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise GradeFormatError(f"the stored score is malformed: {error!r}") from error
 
@@ -96,7 +102,7 @@ def watched(grade: Grade | None, now: datetime, found: int, spec: ScalerSpec, po
     if grade.target != target:
         grade = replace(grade, shadow=None)
     if (grade.target, grade.rules) != (target, rules):
-        grade = replace(grade, target=target, rules=rules, card=Scorecard(), time=None)
+        grade = replace(grade, target=target, rules=rules, card=Scorecard(), time=None, totals=())
     shadow = meet(grade.shadow, now, found, policy)
     return replace(grade, shadow=shadow, objective=policy.objective), shadow
 
@@ -109,7 +115,7 @@ def settled(
         return grade
     card = added(grade.card, now, judged(grade.shadow, now, seen, policy))
     shadow = decided(grade.shadow, now, replicas, policy)
-    return replace(grade, card=card, shadow=shadow, time=now, against=against)
+    return replace(grade, shadow=shadow, against=against).counted(card, now)
 
 
 def unwatched(grade: Grade, memory: Memory) -> tuple[Grade, Memory]:
@@ -119,11 +125,13 @@ def unwatched(grade: Grade, memory: Memory) -> tuple[Grade, Memory]:
     return replace(grade, shadow=None), replace(memory, size=None, changes=(), direction=0, turns=())
 
 
+@lru_cache(maxsize=_MOST_MARKS)
 def _rules(spec: ScalerSpec) -> str:
     policy = replace(spec.policy, lead_time=timedelta(0)) if spec.lead_time_auto else spec.policy
     return _mark((spec.metric.address, spec.metric.query, policy))
 
 
+@lru_cache(maxsize=_MOST_MARKS)
 def _mark(what: object) -> str:
     """Equal for what is written equally; a status has no room for more."""
     return hashlib.sha256(repr(what).encode()).hexdigest()[:_MARK_LENGTH]

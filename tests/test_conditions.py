@@ -192,7 +192,7 @@ def test_a_condition_in_json() -> None:
 def test_whether_to_let_it_act(days: float, own: float, actual: float, answer: tuple[str, str]) -> None:
     known = days * 86_400
     card = added(Scorecard(), NOW, Tally(known=known, own_replicas=own * known, actual_replicas=actual * known))
-    grade = Grade(target="", rules="", card=card, time=NOW, against='HorizontalPodAutoscaler "web"')
+    grade = Grade(target="", rules="", against='HorizontalPodAutoscaler "web"').counted(card, NOW)
     found = conditions(scaler(spec={"mode": "Observe"}), _outcome(grade=grade), ())[-1]
     assert (found.type, found.status.value, found.reason) == ("Recommended", *answer)
 

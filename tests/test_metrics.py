@@ -235,13 +235,8 @@ def test_a_lead_time_that_changed_leaves_no_series_behind() -> None:
 
 def _graded(*, is_watched: bool = True) -> Grade:
     tally = Tally(known=7200, own_replicas=36_000, own_short=90, actual_replicas=72_000, actual_short=0)
-    return Grade(
-        target="",
-        rules="",
-        card=added(Scorecard(), NOW, tally),
-        time=NOW,
-        shadow=Shadow.of(NOW, 1) if is_watched else None,
-    )
+    grade = Grade(target="", rules="", shadow=Shadow.of(NOW, 1) if is_watched else None)
+    return grade.counted(added(Scorecard(), NOW, tally), NOW)
 
 
 @pytest.mark.parametrize(

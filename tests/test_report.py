@@ -145,7 +145,7 @@ async def test_a_verdict_is_an_event_and_never_a_warning(world: World) -> None:
     made = record(50, at=NOW, ahead=forecast(1), current=5)
     for tick, known in enumerate((0.9, 2, 2)):
         tally = Tally(known=known * day, own_replicas=9 * day, actual_replicas=5 * day)
-        grade = Grade(target="", rules="", card=added(Scorecard(), NOW, tally), time=NOW)
+        grade = Grade(target="", rules="").counted(added(Scorecard(), NOW, tally), NOW)
         now = NOW + tick * INTERVAL
         outcome = Outcome(time=now, decision=made.decision, forecast=forecast(1), memory=made.memory, grade=grade)
         await world.report.report(watched, outcome)

@@ -192,12 +192,12 @@ def _two_weeks() -> Grade:
         tally = Tally(known=3600, own_replicas=360_000, own_short=15, actual_replicas=540_000, actual_short=15)
         card = added(card, NOW + index * timedelta(hours=1), tally)
     end = NOW + timedelta(days=15)
-    return Grade(target="ab" * 6, rules="cd" * 6, card=card, shadow=Shadow.of(end, 100), time=end)
+    return Grade(target="ab" * 6, rules="cd" * 6, shadow=Shadow.of(end, 100)).counted(card, end)
 
 
 def test_a_grade_has_its_windows_in_hours_and_minutes() -> None:
     tally = Tally(known=5400, own_replicas=7200, own_short=90, actual_replicas=10_800, actual_short=15)
-    grade = Grade(target="", rules="", card=added(Scorecard(), NOW, tally), time=NOW, against="an HPA")
+    grade = Grade(target="", rules="", against="an HPA").counted(added(Scorecard(), NOW, tally), NOW)
     told = _status(grade=grade)["grade"]
     assert told.pop("state") == grade.to_json()
     window = {

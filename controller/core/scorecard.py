@@ -53,9 +53,7 @@ class Tally:
     @classmethod
     def of(cls, rows: Iterable[Sequence[float]]) -> Self:
         """The sum of such as `sums` gives."""
-        known, own_replicas, own_short, actual_replicas, actual_short = map(
-            math.fsum, zip(_NOTHING, *rows, strict=True)
-        )
+        known, own_replicas, own_short, actual_replicas, actual_short = map(sum, zip(_NOTHING, *rows, strict=True))
         return cls(
             known=known,
             own_replicas=own_replicas,

@@ -28,14 +28,8 @@ from tests.builders import FRESH, NOW, card, forecast, pods, policy, rules, scal
 from tests.contracts.specs import merged, resource_schema, strict
 
 SCHEMA = strict(resource_schema()["properties"]["status"])
-GRADE = Grade(
-    target="",
-    rules="",
-    card=added(Scorecard(), NOW, Tally(known=90, own_replicas=180.5, own_short=15, actual_replicas=270)),
-    shadow=Shadow.of(NOW, 2),
-    time=NOW,
-    against="words of somebody else " * 100,
-)
+CARD = added(Scorecard(), NOW, Tally(known=90, own_replicas=180.5, own_short=15, actual_replicas=270))
+GRADE = Grade(target="", rules="", shadow=Shadow.of(NOW, 2), against="words of somebody else " * 100).counted(CARD, NOW)
 LONG_FORECAST = forecast(*range(100, 172))
 SLOW = policy(up=rules(pods(1)), down=rules(pods(1), window=300), high=8, objective=0.01)
 PROMISED = scaler(spec={"objective": {"underProvisionedTime": "1%"}})

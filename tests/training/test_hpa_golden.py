@@ -12,18 +12,20 @@ from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from controller.core.decide import decide
 from controller.core.memory import Memory
 from controller.core.policy import Policy
+from controller.core.series import Series
 from controller.spec import parse
 from sandbox import toolchain
 from tests.builders import NOW, seen, series, unseen
 from tests.contracts.specs import SMALLEST
 from tests.golden.hpa import cases
 from tests.golden.hpa.cases import Case
-from training.simulate import reactive, replay
+from training.simulate import hpa, reactive, replay
 
 SYNC = timedelta(seconds=cases.SYNC_SECONDS)
 GOLDEN = cases.read()
@@ -86,6 +88,7 @@ DIFFERENCES: Mapping[str, Mapping[str, tuple[int, Sizes]]] = {
         "billionths": (1, (5, 5)),
     },
 }
+OF_A_DAY = [case.name for case in GOLDEN.cases if case.loads in cases.PARTS_OF_A_DAY]
 OURS = {name: ours for differences in DIFFERENCES.values() for name, ours in differences.items()}
 
 
@@ -132,16 +135,29 @@ def test_a_difference_begins_and_ends_where_it_is_said_to(name: str) -> None:
     assert theirs[-1] != ours[-1]
 
 
-@pytest.mark.parametrize("name", [case.name for case in GOLDEN.cases if case.loads in cases.PARTS_OF_A_DAY])
+@pytest.mark.parametrize("name", OF_A_DAY)
 def test_a_replay_through_a_day_leaves_the_sizes_that_the_hpa_leaves(name: str) -> None:
     case = CASES[name]
+    capacity = replay(metric_of(case), policy_of(case), startup=timedelta(0), initial=case.initial)
+    assert tuple(capacity.desired.tolist()) == GOLDEN.sizes[name]
+
+
+@pytest.mark.parametrize("name", [name for name in OF_A_DAY if CASES[name].behavior == "default"])
+def test_many_hpas_at_once_leave_the_sizes_that_the_hpa_leaves(name: str) -> None:
+    case = CASES[name]
+    targets = np.array([case.average, 2 * case.average])
+    asked = hpa.sizes(metric_of(case), targets, initial=case.initial, lowest=case.low, highest=case.high)
+    assert tuple(asked[:, 0].tolist()) == GOLDEN.sizes[name]
+    assert asked[:, 0].tolist() != asked[:, 1].tolist()
+
+
+def metric_of(case: Case) -> Series:
+    """The steps whose loads are seen at the syncs: nothing at the first one, and the last step at none."""
     unknown, *seen_later = (math.nan if load is None else load for load in GOLDEN.loads[case.loads])
-    assert math.isnan(unknown)  # the first step of a replay has seen nothing yet
+    assert math.isnan(unknown)
     unseen_at_last = 0.0
     loads = [*seen_later, unseen_at_last]
-    metric = series(loads, end=NOW + len(loads) * SYNC, step=SYNC)
-    capacity = replay(metric, policy_of(case), startup=timedelta(0), initial=case.initial)
-    assert tuple(capacity.desired.tolist()) == GOLDEN.sizes[name]
+    return series(loads, end=NOW + len(loads) * SYNC, step=SYNC)
 
 
 def test_the_file_holds_the_cases_that_are_made_now() -> None:

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+from controller.core.experiment import Arm
 from controller.core.memory import Memory, Steering
 from controller.core.policy import Policy
 from controller.grading import Grade
@@ -186,6 +187,14 @@ def _forecasting(spec: ScalerSpec, outcome: Outcome) -> _Answer:
         return Status.UNKNOWN, Reason.NOT_WANTED, "forecast.model is none: reacting to what is seen"
     if outcome.forecast is None:
         return Status.FALSE, Reason.NO_FORECAST, "no forecast can be made without a metric: reacting to what is seen"
+    if outcome.trial is not None and outcome.trial.turn is not None and outcome.trial.turn.arm is Arm.REACTIVE:
+        message = "the forecast is made and scored; it is the turn of the experiment's reactive arm, which does without"
+        return Status.TRUE, Reason.FORECASTING, message
+    return _trusted(outcome)
+
+
+def _trusted(outcome: Outcome) -> _Answer:
+    """How far a forecast that was made counts."""
     weight = 1.0 if outcome.decision is None else outcome.decision.demand.weight
     if weight < LOSING:
         message = f"of late the forecast loses to the naive ones: it counts {weight:.0%} until it is better again"

@@ -16,8 +16,8 @@ from typing import Any
 
 from controller.core import codec
 from controller.core.arms import Turn, learnt, own, shown, turn_at
-from controller.core.comparison import Comparison, compared, windows_over
-from controller.core.experiment import Experiment, Plan, begun, interrupted
+from controller.core.comparison import Comparison, Estimate, compared, fewest_pairs, windows_over
+from controller.core.experiment import Arm, Experiment, Plan, begun, interrupted
 from controller.core.memory import Memory
 from controller.core.policy import Policy
 from controller.core.record import Inputs, Record
@@ -54,6 +54,24 @@ class Trial:
         if self.experiment.is_ended:
             return Phase.ENDED
         return Phase.WAITING if self.turn is None else Phase.RUNNING
+
+    @property
+    def sides(self) -> tuple[str, str]:
+        """What an `Estimate`'s first and second are called: the arms, or their places where the arms are the same."""
+        one, other = self.experiment.plan.arms
+        return (Arm.REACTIVE.value, Arm.PREDICTIVE.value) if one is not other else ("first", "second")
+
+    @property
+    def words(self) -> str:
+        """What was found, for people."""
+        if self.comparison is None:
+            return "no pair of windows can be compared yet"
+        hours, short = self.comparison.replica_hours, self.comparison.under_provisioned
+        return (
+            f"over {self.comparison.pairs} pairs of windows, {self.sides[1]} had {hours.second:.4g} replicas "
+            f"and {self.sides[0]} {hours.first:.4g} ({_chance(hours, 1.0, '')}); too few were ready in "
+            f"{short.second:.2%} and {short.first:.2%} of the time ({_chance(short, 100.0, ' points')})"
+        )
 
 
 def restored(status: Mapping[str, Any]) -> Trial | None:
@@ -137,6 +155,15 @@ def judged(trial: Trial, policy: Policy, now: datetime) -> Trial:
     if over == trial.over:
         return trial
     return replace(trial, over=over, comparison=compared(policy, trial.experiment, now))
+
+
+def _chance(estimate: Estimate, unit: float, name: str) -> str:
+    """The difference and how sure it is."""
+    difference = f"{unit * estimate.difference:+.3g}{name}"
+    if estimate.low is None or estimate.high is None:
+        return f"{difference}, of which fewer than {fewest_pairs()} pairs say nothing"
+    verdict = "more than chance" if estimate.is_significant else "which may be chance"
+    return f"{difference}, from {unit * estimate.low:+.3g} to {unit * estimate.high:+.3g}, {verdict}"
 
 
 def _identity(uid: str, spec: ScalerSpec) -> str:

@@ -9,10 +9,13 @@ from typing import TypeVar, cast
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 
 from controller.conditions import Condition, Status
+from controller.core.comparison import Estimate
 from controller.core.decide import Decision
+from controller.core.experiment import Arm
 from controller.core.forecast import Forecast
 from controller.core.memory import Steering
 from controller.core.policy import Policy
+from controller.experiment import Trial
 from controller.grading import Grade
 from controller.outcome import Outcome, Stage
 from controller.registry import Scaler
@@ -73,6 +76,15 @@ class Metrics:
             "grade_under_provisioned_minutes", "Minutes in which too few replicas were ready, of both.", *_GRADED
         )
         self._grade_known = self._gauge("grade_known_hours", "Time that the grade speaks of.", "window")
+        self._arm = self._gauge("experiment_arm", "1 for the arm of the experiment that decides, 0 for others.", "arm")
+        self._window = self._gauge("experiment_window", "The window of the experiment, from 1; NaN before and after.")
+        self._pairs = self._gauge("experiment_pairs", "Pairs of windows of the experiment that can be compared.")
+        self._difference = self._gauge(
+            "experiment_difference",
+            "By how much the predictive arm is above the reactive one, and the bounds of that: of replica_hours in an "
+            "hour, and of the under_provisioned share of the time.",
+            *("figure", "bound"),
+        )
         self._condition = self._gauge("condition", "1 where the condition is True, 0 where it is not.", "type")
         self._decisions = self._counter("decisions", "Decisions by the rule that took part.", "rule")
         self._changes = self._counter("scale_changes", "Sizes written, by direction.", "direction")
@@ -103,6 +115,7 @@ class Metrics:
         if outcome.lead_time is not None:
             self._set(scaler, self._lead_time, outcome.lead_time.duration.total_seconds())
         self._tell_grade(scaler, outcome.grade)
+        self._tell_trial(scaler, outcome.trial)
         self._silence(scaler, self._forecast)
         if outcome.forecast is not None and isinstance(scaler.spec, ScalerSpec):
             self._tell_forecast(scaler, scaler.spec, outcome, outcome.forecast)
@@ -180,6 +193,24 @@ class Metrics:
             ):
                 self._set(scaler, self._grade_replicas, replicas / 3600.0, window, who)
                 self._set(scaler, self._grade_short, short / 60.0, window, who)
+
+    def _tell_trial(self, scaler: Scaler, trial: Trial | None) -> None:
+        self._silence(scaler, self._arm, self._window, self._pairs, self._difference)
+        if trial is None:
+            return
+        if trial.turn is not None:
+            self._set(scaler, self._window, trial.turn.window)
+            for arm in Arm:
+                self._set(scaler, self._arm, float(arm is trial.turn.arm), arm.value)
+        if trial.comparison is not None:
+            self._set(scaler, self._pairs, trial.comparison.pairs)
+            self._tell_difference(scaler, "replica_hours", trial.comparison.replica_hours)
+            self._tell_difference(scaler, "under_provisioned", trial.comparison.under_provisioned)
+
+    def _tell_difference(self, scaler: Scaler, figure: str, estimate: Estimate) -> None:
+        bounds = {"estimate": estimate.difference, "low": estimate.low, "high": estimate.high}
+        for bound, value in bounds.items():
+            self._set(scaler, self._difference, value, figure, bound)
 
     def _tell_forecast(self, scaler: Scaler, spec: ScalerSpec, outcome: Outcome, forecast: Forecast) -> None:
         leads = _leads(spec, outcome)

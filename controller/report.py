@@ -54,7 +54,7 @@ class Report:
         if outcome.decision is not None:
             _log_decision(scaler, outcome.decision, is_written=outcome.is_written)
         is_known = await self._write_status(scaler, outcome, now_true, told)
-        notes = [*_scaled(outcome), *(_flips(told.conditions, now_true) if is_known else ())]
+        notes = [*_scaled(outcome), *_ended(outcome), *(_flips(told.conditions, now_true) if is_known else ())]
         await asyncio.gather(*(self._emit(scaler, outcome.time, note) for note in notes))
 
     def took(self, stage: Stage, seconds: float) -> None:
@@ -106,6 +106,7 @@ def _essence(scaler: Scaler, outcome: Outcome, now_true: Sequence[Condition]) ->
         None if decision is None else (outcome.current_replicas, decision.replicas),
         None if outcome.model is None else outcome.model.digest,
         None if outcome.lead_time is None else (outcome.lead_time.source, outcome.lead_time.template),
+        None if outcome.trial is None else (outcome.trial.phase, outcome.trial.turn),
         tuple((one.type, one.status, one.reason) for one in now_true),
     )
 
@@ -127,6 +128,11 @@ def _scaled(outcome: Outcome) -> Iterator[_Note]:
     decision = outcome.decision
     if decision is not None and outcome.is_written:
         yield "Normal", "Scaled", f"from {decision.current} to {decision.replicas} replicas: {decision.message}"
+
+
+def _ended(outcome: Outcome) -> Iterator[_Note]:
+    if outcome.trial is not None and outcome.trial.has_ended:
+        yield "Normal", "ExperimentEnded", outcome.trial.words
 
 
 _ORDINARY = {ConditionType.RECOMMENDED: Status.UNKNOWN}

@@ -11,11 +11,13 @@ import numpy as np
 
 from controller.conditions import Condition
 from controller.core import calibration
+from controller.core.comparison import Comparison, Estimate
 from controller.core.decide import Decision
 from controller.core.forecast import Forecast
 from controller.core.memory import Memory, Steering, TrackRecord
 from controller.core.policy import Policy
 from controller.core.startup import LeadTime
+from controller.experiment import Phase, Trial
 from controller.grading import Grade
 from controller.outcome import Outcome, Problem, Stage
 from controller.registry import Scaler
@@ -42,6 +44,7 @@ def status(scaler: Scaler, outcome: Outcome, conditions: Sequence[Condition]) ->
         fields |= _decided(outcome.decision, outcome)
     if outcome.grade is not None:
         fields["grade"] = _grade(outcome.grade)
+    fields["experiment"] = None if outcome.trial is None else _experiment(outcome.trial)
     if outcome.lead_time is not None:
         fields["leadTime"] = _lead_time(outcome.lead_time, outcome.problem(Stage.LEAD_TIME))
     if not isinstance(scaler.spec, SpecError):
@@ -138,6 +141,41 @@ def _side(replica_seconds: float, short_seconds: float) -> dict[str, float]:
         "replicaHours": round(replica_seconds / 3600.0, 2),
         "underProvisionedMinutes": round(short_seconds / 60.0, 1),
     }
+
+
+def _experiment(trial: Trial) -> dict[str, Any]:
+    """`state` is what a restart goes on from."""
+    experiment, turn = trial.experiment, trial.turn
+    fields: dict[str, Any] = {
+        "phase": trial.phase.value,
+        "of": experiment.plan.windows,
+        "startedAt": timestamp(experiment.start),
+        "endsAt": timestamp(experiment.end),
+        "state": experiment.to_json(),
+    }
+    if turn is not None:
+        fields["arm"] = turn.arm.value
+        fields |= {} if turn.window is None else {"window": turn.window}
+        fields |= {} if turn.until is None else {"windowEndsAt": timestamp(turn.until)}
+    if trial.comparison is not None:
+        fields["result"] = _result(trial, trial.comparison)
+    return fields
+
+
+def _result(trial: Trial, comparison: Comparison) -> dict[str, Any]:
+    """Whether it is significant is said at the end: who looks again and again finds something once."""
+    return {
+        "pairs": comparison.pairs,
+        "replicaHours": _estimate(trial.sides, comparison.replica_hours),
+        "underProvisioned": _estimate(trial.sides, comparison.under_provisioned),
+        "message": trial.words[:MESSAGE_LENGTH],
+        **({"significant": comparison.is_significant} if trial.phase is Phase.ENDED else {}),
+    }
+
+
+def _estimate(sides: tuple[str, str], estimate: Estimate) -> dict[str, float]:
+    figures = {sides[0]: estimate.first, sides[1]: estimate.second}
+    return _known(**figures, difference=estimate.difference, low=estimate.low, high=estimate.high)
 
 
 def _model(outcome: Outcome) -> dict[str, Any] | None:

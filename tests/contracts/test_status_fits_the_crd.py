@@ -14,6 +14,7 @@ import pytest
 from controller.conditions import conditions
 from controller.core.decide import decide
 from controller.core.demand import DemandSource
+from controller.core.experiment import Arm
 from controller.core.forecast import Forecast
 from controller.core.memory import TrackRecord
 from controller.core.scorecard import Scorecard, Tally, added
@@ -21,11 +22,13 @@ from controller.core.series import Observation
 from controller.core.shadow import Shadow
 from controller.core.startup import LeadTime, LeadTimeSource, Pod, StartUps, lead_time
 from controller.core.startup import seen as seen_to_start
+from controller.experiment import Phase, Trial
 from controller.grading import Grade
 from controller.outcome import LoadedModel, Outcome, Problem, Stage
 from controller.status import status
 from tests.builders import FRESH, NOW, card, forecast, pods, policy, rules, scaler, seen, unseen
 from tests.contracts.specs import merged, resource_schema, strict
+from tests.trials import trial
 
 SCHEMA = strict(resource_schema()["properties"]["status"])
 CARD = added(Scorecard(), NOW, Tally(known=90, own_replicas=180.5, own_short=15, actual_replicas=270))
@@ -37,6 +40,10 @@ STARTED = Pod(uid="0123abcd", template="5d9f8c7b6", created=NOW - timedelta(minu
 LEARNT = lead_time(NOW, seen_to_start(NOW, [STARTED], StartUps()), timedelta(minutes=2))
 UNLEARNT = Problem(stage=Stage.LEAD_TIME, reason="PodsForbidden", message="grant list on pods")
 JUDGED = replace(FRESH, track=TrackRecord(covered=19.0, watched=20.0))
+
+TRIAL = trial(is_ended=False)
+ENDED = trial(is_ended=True)
+EQUAL = trial(is_ended=True, arms=(Arm.REACTIVE, Arm.REACTIVE))
 
 
 def written(observation: Observation | None, expected: Forecast | None, problems: Sequence[Problem] = ()) -> Any:
@@ -53,6 +60,7 @@ def written(observation: Observation | None, expected: Forecast | None, problems
         is_written=decision.replicas != 3,
         memory=memory,
         grade=GRADE,
+        trial=TRIAL,
     )
     fields = status(PROMISED, outcome, conditions(PROMISED, outcome, ()))
     return merged({}, json.loads(json.dumps(fields, allow_nan=False)))
@@ -117,3 +125,23 @@ def test_no_field_of_a_grade_is_never_written() -> None:
         set(fields["windows"][0]),
         [one["window"] for one in fields["windows"]],
     )
+
+
+def test_no_field_of_an_experiment_is_never_written() -> None:
+    """It says other things while it runs than at its end, and other names of equal arms."""
+    told = [_experiment(one) for one in (TRIAL, ENDED, EQUAL)]
+    for one in told:
+        jsonschema.validate(one, SCHEMA["properties"]["experiment"])
+    schema = SCHEMA["properties"]["experiment"]["properties"]
+    assert set(schema) == {name for one in told for name in one}
+    assert set(schema["phase"]["enum"]) == set(Phase)
+    result = schema["result"]["properties"]
+    assert set(result) == {name for one in told for name in one["result"]}
+    for figure in ("replicaHours", "underProvisioned"):
+        assert set(result[figure]["properties"]) == {name for one in told for name in one["result"][figure]}
+
+
+def _experiment(of: Trial) -> Any:
+    """As it is stored."""
+    fields = status(PROMISED, Outcome(time=NOW, memory=FRESH, trial=of), ())
+    return json.loads(json.dumps(fields["experiment"], allow_nan=False))

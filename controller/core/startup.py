@@ -231,7 +231,7 @@ def _took(start_ups: StartUps) -> list[timedelta]:
 def _bounds(now: datetime, start_ups: StartUps) -> list[timedelta]:
     """How long those that wait will take at least. Beyond PROGRESS a pod may wait for ever, and says no more."""
     return [
-        min(max(now - one.created, timedelta(0)), PROGRESS)
+        min(now - one.created, PROGRESS)
         for one in start_ups.waiting
         if one.template == start_ups.template and now - one.created <= LONGEST
     ]

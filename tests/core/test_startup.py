@@ -178,6 +178,20 @@ def test_a_pod_that_waits_for_ever_says_ten_minutes_and_in_the_end_nothing(hours
     assert learnt(pods([], [3600 * hours])) == expected
 
 
+@pytest.mark.parametrize("others", [0, ENOUGH])
+def test_a_pod_that_waits_longer_says_more_without_another_look(others: int) -> None:
+    start_ups = seen(NOW, pods([30] * others, [40]), NOTHING)
+    assert lead_time(NOW + seconds(200), start_ups, DEFAULT).duration == seconds(240)
+
+
+def test_a_pod_that_waited_and_is_gone_says_nothing() -> None:
+    assert learnt([], seen(NOW, pods([], [240]), NOTHING)) == 120
+
+
+def test_pods_that_wait_for_ever_do_not_hide_those_that_start() -> None:
+    assert learnt([*(waiting(number, 7 * 3600) for number in range(KEPT)), waiting(99, 240)]) == 240
+
+
 def test_what_was_counted_is_told() -> None:
     found = known([*pods([5, 6], [7]), ready(9, 5, template="b", at=NOW - HOUR), waiting(10, 5000, template="b")])
     assert (found.template, found.samples, found.waiting) == ("a", 2, 1)
@@ -275,6 +289,10 @@ def test_what_is_kept_is_small(took: list[int], waited: list[int]) -> None:
 def test_it_is_within_the_bounds_of_a_spec(took: list[int], waited: list[int], at: int) -> None:
     start_ups = seen(NOW, pods(took, waited), NOTHING)
     assert timedelta(0) <= lead_time(NOW + seconds(at), start_ups, DEFAULT).duration <= LONGEST
+
+
+def test_what_was_stored_is_kept_within_the_bounds() -> None:
+    assert lead_time(NOW, StartUps(learnt=7 * HOUR), DEFAULT).duration == LONGEST
 
 
 PODS = st.builds(

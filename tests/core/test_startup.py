@@ -12,7 +12,7 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from controller.core.startup import (
@@ -94,6 +94,8 @@ def test_it_is_the_start_up_that_19_of_20_do_not_exceed(took: list[int]) -> None
 
 
 @given(took=st.lists(TOOK, min_size=ENOUGH, max_size=KEPT), waited=st.lists(WAITED, max_size=KEPT))
+@example(took=[*range(100, 140)], waited=[5] * 10)
+@example(took=[*range(100, 140)], waited=[120] * 3)
 def test_pods_that_wait_are_lower_bounds(took: list[int], waited: list[int]) -> None:
     assert learnt(pods(took, waited)) == redistributed(took, waited)
 

@@ -21,9 +21,10 @@ from controller.core.policy import Policy
 from controller.core.series import Series
 
 CORRECTION_RATE = 0.025  # bands that one miss moves the level, at most: one step ahead; less where truths come late
-CORRECTION_BOUNDS = (-1.0, 1.0)  # bands
-MOST = 2.0  # no correction more than doubles a level, however wide the band is
+CORRECTION_BOUNDS = (-1.0, 3.0)  # bands
+MOST = 8.0  # no correction makes more of a level, however wide the band is
 HALF_LIFE_SEASONS = 0.25  # "lately" is a quarter of a season: six hours of a daily pattern
+COVERAGE_HALF_LIFE_SEASONS = 1.0  # of coverage a day: of fewer windows the share is off by some points by chance
 MIN_SETTLED = 6.0  # forecasts scored before a coverage is told: fewer say nothing
 PRIOR = 24.0  # forecasts as good as naive that are thought to have come first: two hours of five-minute steps
 FULL_TRUST, NO_TRUST = 1.0, 1.5  # loss relative to the better naive: up to the first the weight is 1, from the second 0
@@ -87,22 +88,24 @@ def _steps_ahead(forecast: Forecast, lead: timedelta) -> int:
 def _settled(record: TrackRecord, history: Series, forecast: Forecast, policy: Policy, ahead: int) -> TrackRecord:
     if not any(pending.time <= history.end for pending in record.pending):
         return record
-    decay = 0.5 ** (spacing(ahead) * forecast.step / (HALF_LIFE_SEASONS * forecast.season))
+    past = spacing(ahead) * forecast.step / forecast.season
     for pending in record.pending:
         if pending.time <= history.end:
-            record = _settled_one(record, pending, history, policy, decay, rate(ahead))
+            record = _settled_one(record, pending, history, policy, past, rate(ahead))
     return replace(record, pending=tuple(one for one in record.pending if one.time > history.end))
 
 
 def _settled_one(
-    record: TrackRecord, pending: Pending, history: Series, policy: Policy, decay: float, rate: float
+    record: TrackRecord, pending: Pending, history: Series, policy: Policy, past: float, rate: float
 ) -> TrackRecord:
     """What is not known says nothing: neither of the last step, nor, where any is missing, of the highest of all."""
     actual, highest = history.value_at(pending.time), history.highest(pending.origin, pending.time)
     if not math.isfinite(actual):
         return record
-    record = _scored(record, pending, actual, policy.judged_level, decay)
-    return _covered(record, pending, highest, policy.level, decay, rate) if math.isfinite(highest) else record
+    record = _scored(record, pending, actual, policy.judged_level, 0.5 ** (past / HALF_LIFE_SEASONS))
+    if not math.isfinite(highest):
+        return record
+    return _covered(record, pending, highest, policy.level, 0.5 ** (past / COVERAGE_HALF_LIFE_SEASONS), rate)
 
 
 def _scored(record: TrackRecord, pending: Pending, actual: float, level: float, decay: float) -> TrackRecord:

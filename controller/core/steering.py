@@ -15,6 +15,7 @@ from datetime import timedelta
 import numpy as np
 from numpy.typing import NDArray
 
+from controller.core.calibration import shifted
 from controller.core.forecast import Forecast
 from controller.core.memory import Memory, Steering
 from controller.core.policy import Policy
@@ -26,7 +27,6 @@ EAGER, EAGER_FOR = 10.0, 200.0  # at first so many times as far, halved after so
 HALF_LIFE = timedelta(days=1)  # of the counts behind the share that is told
 SHIFT_BOUNDS = (-1.0, 20.0)
 HEADROOM_BOUNDS = (1.0, 4.0)
-MOST = 4.0  # no shift makes more of a forecast, however unsure it is
 LEAST_UNIT = 0.05  # of the forecast: a model that is sure beyond reason can still be corrected
 
 
@@ -59,7 +59,7 @@ def prepared(steering: Steering, forecast: Forecast, level: float) -> NDArray[np
     """The load to be ready for in each step: the quantile `level` and what steering adds; shape [horizon]."""
     upper = forecast.at_level(level)
     unit = np.maximum(forecast.band, LEAST_UNIT * upper)
-    return np.minimum(np.maximum(upper + steering.shift * unit, 0.0), MOST * upper)
+    return shifted(steering.shift, upper, unit)
 
 
 def _is_news(past: Steering, latest: Sample) -> bool:

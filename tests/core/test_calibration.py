@@ -120,7 +120,7 @@ def test_correction_brings_any_constant_forecast_to_its_coverage(upper: float) -
 
 def test_correction_stays_within_its_bounds() -> None:
     records = _lived([1000.0] * 400, lambda _: 1.0)
-    assert records[-1].correction == 1.0
+    assert records[-1].correction == 3.0
 
 
 def test_coverage_is_unknown_until_enough_is_settled() -> None:
@@ -159,13 +159,13 @@ def test_a_correction_is_in_units_of_the_band_of_each_step() -> None:
     np.testing.assert_allclose(corrected(TrackRecord(correction=0.25), forecast(8, 16), LEVEL), [9, 18])
 
 
-@given(correction=st.floats(-1.0, 1.0), lower=st.floats(0, 1e9), spread=st.floats(0, 1e9), top=st.floats(0, 1e9))
-def test_no_correction_goes_below_zero_or_more_than_doubles_the_level(
+@given(correction=st.floats(-1.0, 3.0), lower=st.floats(0, 1e9), spread=st.floats(0, 1e9), top=st.floats(0, 1e9))
+def test_no_correction_goes_below_zero_or_above_eight_times_the_level(
     correction: float, lower: float, spread: float, top: float
 ) -> None:
     rows = np.array([[lower, lower + spread, lower + spread + top]])
     wide = Forecast(origin=NOW, step=STEP, levels=(0.5, LEVEL, 0.99), quantiles=rows)
-    assert 0.0 <= corrected(TrackRecord(correction=correction), wide, LEVEL)[0] <= 2 * (lower + spread)
+    assert 0.0 <= corrected(TrackRecord(correction=correction), wide, LEVEL)[0] <= 8 * (lower + spread)
 
 
 @pytest.mark.parametrize(("load", "came"), [(0.0, 0.0), (50.0, 80.0)])

@@ -124,9 +124,9 @@ def test_with_an_objective_the_forecast_is_shifted_by_what_steering_asks_for() -
 
 
 @pytest.mark.parametrize("shift", [0.5, 20.0])
-def test_no_shift_makes_more_than_four_times_the_forecast(shift: float) -> None:
+def test_no_shift_makes_more_than_eight_times_the_forecast(shift: float) -> None:
     demand = assess(NOW, _sample(0.0), forecast(80), OBJECTIVE, Memory(steering=Steering(shift=shift)))
-    assert demand.forecast == min(80.0 + shift * 40.0, 320.0)
+    assert demand.forecast == min(80.0 + shift * 40.0, 640.0)
 
 
 def test_with_an_objective_and_no_forecast_what_is_seen_gets_headroom() -> None:

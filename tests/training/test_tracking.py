@@ -136,8 +136,8 @@ def test_without_a_band_nothing_is_corrected_and_nothing_learnt() -> None:
 
 @given(steps=st.lists(st.integers(1, 100), min_size=1, max_size=4, unique=True), seed=st.integers(0, 100))
 @settings(deadline=None, max_examples=10)
-def test_no_correction_goes_below_zero_or_more_than_doubles_a_level(steps: list[int], seed: int) -> None:
+def test_no_correction_goes_below_zero_or_above_eight_times_a_level(steps: list[int], seed: int) -> None:
     quantiles, came = _forecasts(150, steps, seed, scale=90)
     said = np.maximum(quantiles, 0)
     found = replayed(said, 3 * came, steps, _LEVELS)
-    assert ((found >= 0) & (found <= 2 * said)).all()
+    assert ((found >= 0) & (found <= 8 * said)).all()

@@ -9,11 +9,13 @@ import pytest
 
 from controller.conditions import Condition, ConditionType, Status, conditions, stored
 from controller.core.decide import decide
-from controller.core.memory import Steering, TrackRecord
+from controller.core.experiment import Arm
+from controller.core.memory import Memory, Steering, TrackRecord
 from controller.core.scorecard import Scorecard, Tally, added
 from controller.grading import Grade
 from controller.outcome import Outcome, Problem, Stage
 from tests.builders import FRESH, NOW, forecast, policy, scaler, seconds, seen
+from tests.trials import trial
 
 WELL = {"Ready": "True", "MetricsAvailable": "True", "Forecasting": "True", "AbleToScale": "True"}
 
@@ -200,3 +202,9 @@ def test_whether_to_let_it_act(days: float, own: float, actual: float, answer: t
 @pytest.mark.parametrize("mode", ["Active", "Paused"])
 def test_what_acts_or_rests_is_not_recommended_anything(mode: str) -> None:
     assert "Recommended" not in _statuses(_outcome(grade=Grade(target="", rules="")), mode=mode)
+
+
+@pytest.mark.parametrize(("arm", "reason"), [(Arm.REACTIVE, "Forecasting"), (Arm.PREDICTIVE, "LosingToNaive")])
+def test_an_arm_that_does_without_the_forecast_does_not_mean_that_it_loses(arm: Arm, reason: str) -> None:
+    losing = Memory(track=TrackRecord(settled=100.0, loss=1000.0))
+    assert _reason(_outcome(memory=losing, trial=trial(turn=arm)), ConditionType.FORECASTING) == reason

@@ -10,15 +10,18 @@ import pytest
 
 from controller.conditions import conditions
 from controller.core.decide import decide
+from controller.core.experiment import Arm
 from controller.core.forecast import Forecast
 from controller.core.memory import Steering
 from controller.core.scorecard import Scorecard, Tally, added
 from controller.core.shadow import Shadow
 from controller.core.startup import LeadTime
+from controller.experiment import Trial
 from controller.grading import Grade
 from controller.metrics import Metrics
 from controller.outcome import Outcome, Problem, Stage
 from tests.builders import FRESH, NOW, STEP, forecast, policy, scaler, seconds, seen
+from tests.trials import trial
 
 LONG = forecast(*range(10, 40))
 """Level 0.9 is 10, 11, 12 and so on, a step of 5 minutes each; the median half of that."""
@@ -276,3 +279,40 @@ def test_the_current_size_is_the_targets_and_not_what_was_decided_from() -> None
     metrics = Metrics()
     _tell(metrics, found=1)
     assert _value(metrics, "current_replicas") == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "labels", "value"),
+    [
+        ("experiment_arm", {"arm": "predictive"}, 1),
+        ("experiment_arm", {"arm": "reactive"}, 0),
+        ("experiment_window", {}, 1),
+        ("experiment_pairs", {}, 12),
+        ("experiment_difference", {"figure": "replica_hours", "bound": "estimate"}, 1),
+        ("experiment_difference", {"figure": "under_provisioned", "bound": "low"}, -0.1),
+        ("experiment_difference", {"figure": "under_provisioned", "bound": "high"}, -0.1),
+    ],
+)
+def test_an_experiment(name: str, labels: dict[str, str], value: float) -> None:
+    metrics = Metrics()
+    _tell(metrics, trial=trial(turn=Arm.PREDICTIVE))
+    assert _value(metrics, name, **labels) == pytest.approx(value)
+
+
+def test_bounds_that_too_few_pairs_do_not_give_are_nan() -> None:
+    metrics = Metrics()
+    _tell(metrics, trial=trial(pairs=4))
+    low = _value(metrics, "experiment_difference", figure="replica_hours", bound="low")
+    assert low is not None
+    assert math.isnan(low)
+
+
+@pytest.mark.parametrize("later", [None, replace(trial(), turn=None)], ids=["gone", "waiting"])
+def test_the_arm_of_an_experiment_that_does_not_run_is_nan(later: Trial | None) -> None:
+    metrics = Metrics()
+    _tell(metrics, trial=trial())
+    _tell(metrics, trial=later)
+    for arm in Arm:
+        value = _value(metrics, "experiment_arm", arm=arm.value)
+        assert value is not None
+        assert math.isnan(value)

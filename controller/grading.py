@@ -33,8 +33,8 @@ class GradeFormatError(ValueError):
 class Grade:
     """A scaler's score so far.
 
-    `time`: of the last tick that was counted; `totals`: the sums of each of WINDOWS that ends then. `shadow`: None while
-    the mode is another one. `against`: who else sets the workload's size, in words. `objective`: as in the spec.
+    `time`: of the last tick that was counted; `totals`: the sums of each of WINDOWS that ends then. `shadow`: None
+    while the mode is another one. `against`: who else sets the workload's size, in words. `objective`: as in the spec.
     `target`, `rules`: marks of what the shadow is of, and of what the sums were made under.
     """
 
@@ -116,6 +116,26 @@ def settled(
     card = added(grade.card, now, judged(grade.shadow, now, seen, policy))
     shadow = decided(grade.shadow, now, replicas, policy)
     return replace(grade, shadow=shadow, against=against).counted(card, now)
+
+
+def told(windows: Mapping[timedelta, Tally]) -> list[dict[str, Any]]:
+    """The sums in hours, to a hundredth, and minutes, to a tenth, as in `.status.grade.windows`."""
+    return [
+        {
+            "window": f"{window.days}d",
+            "knownHours": round(tally.known / 3600.0, 2),
+            "own": _side(tally.own_replicas, tally.own_short),
+            "actual": _side(tally.actual_replicas, tally.actual_short),
+        }
+        for window, tally in windows.items()
+    ]
+
+
+def _side(replica_seconds: float, short_seconds: float) -> dict[str, float]:
+    return {
+        "replicaHours": round(replica_seconds / 3600.0, 2),
+        "underProvisionedMinutes": round(short_seconds / 60.0, 1),
+    }
 
 
 def unwatched(grade: Grade, memory: Memory) -> tuple[Grade, Memory]:

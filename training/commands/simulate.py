@@ -31,7 +31,7 @@ def simulate(
     startup: Annotated[
         timedelta,
         typer.Option(parser=duration, metavar="DURATION", help="From asking for a replica until it serves."),
-    ],
+    ] = "60s",  # type: ignore[assignment]  # typer reads it as it is written
     model: Annotated[Path | None, typer.Option(help="The model file of the predictive policy.")] = None,
     since: Annotated[
         datetime | None,
@@ -44,8 +44,8 @@ def simulate(
     ] = None,
     step: Annotated[
         timedelta, typer.Option(parser=duration, metavar="DURATION", help="Time that one load and one decision cover.")
-    ] = "15s",  # type: ignore[assignment]  # typer reads it as it is written
-    season: Season = "1d",  # type: ignore[assignment]
+    ] = "15s",  # type: ignore[assignment]  # as above
+    season: Season = "1d",  # type: ignore[assignment]  # as above
     per_replica: Annotated[
         float | None, typer.Option(min=0, metavar="LOAD", help="The load a second that one replica serves.")
     ] = None,
@@ -69,8 +69,11 @@ def simulate(
     ] = None,
     utilisation: Annotated[
         float, typer.Option(parser=share, metavar="PERCENT", help="The target of the HPA that is shown.")
-    ] = "50%",  # type: ignore[assignment]
+    ] = "50%",  # type: ignore[assignment]  # as above
     sweep: Annotated[bool, typer.Option(help="The predictive policy at many settings as well.")] = False,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Replays at a time, a process each; by default one a core.")
+    ] = None,
     price: Annotated[
         Path | None, typer.Option(metavar="FILE", help="What a replica costs; by default AWS Fargate.")
     ] = None,
@@ -82,6 +85,8 @@ def simulate(
     paid = prices.read(price or prices.DEFAULT)
     own = wanted(names=names, spec=spec, model=model, objective=objective, quantile=quantile, startup=startup)
     material = gather(source.request(step, season), since)
+    if own.model is not None:
+        material.check(own.model)
     scene = own.scene(material, startup=startup, per_replica=per_replica, mean_replicas=mean_replicas, price=paid)
     judged = own.aimed(scene, mean_replicas)
     question = Question(names=names, policy=judged, utilisation=utilisation, is_swept=sweep)
@@ -90,7 +95,7 @@ def simulate(
         if own.model is not None:
             zone = source.zone or own.zone or material.zone
             forecasts = material.forecasts(own.model, zone, judged.window, show("forecasts"))
-        found = study(scene, question, forecasts, tell=show("replays"))
+        found = study(scene, question, forecasts, cores=workers, tell=show("replays"))
     _tell(found, material, judged.objective or _GOAL, out)
 
 

@@ -73,7 +73,7 @@ class Forecasts:
             said[places - first] = model.predict(seen[places - 1], clock[places - 1])[:, :kept] / np.float32(unit)
 
         starts = range(first, len(series) + 1, _ORIGINS)
-        with ThreadPoolExecutor(os.cpu_count() or 1) as threads:
+        with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as threads:
             for done, _ in enumerate(threads.map(answer, starts), start=1):
                 tell(done, len(starts))
         scaled = Series(end=series.end, step=series.step, values=series.values / unit)

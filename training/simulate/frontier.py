@@ -1,6 +1,7 @@
 """What does less risk cost? One policy at many settings, and what lies between them.
 
-Between two settings of a policy everything is taken to be linear. Beyond the outermost nothing is known.
+Between two settings of a policy everything is taken to be linear; a setting that costs more than a safer one does not
+count. Beyond the outermost nothing is known.
 """
 
 from __future__ import annotations
@@ -33,20 +34,23 @@ class Frontier:
 
     def hours_at(self, under_provisioned: float) -> float | None:
         """The replica-hours at that share of time; None where no setting comes near it."""
-        return between(self.points, risk, under_provisioned, hours)
+        return self._at_risk(under_provisioned, hours)
 
     def cost_at(self, under_provisioned: float) -> float | None:
         """As `hours_at`, of the cost."""
-        return between(self.points, risk, under_provisioned, lambda point: point.cost)
-
-    def unserved_within(self, replica_hours: float) -> float | None:
-        """The share of load that is not served for at most so many replica-hours; None where every setting costs more."""
-        costliest = max(map(hours, self.points))
-        return between(self.points, hours, min(replica_hours, costliest), lambda point: point.score.unserved)
+        return self._at_risk(under_provisioned, lambda point: point.cost)
 
     def changes_at(self, under_provisioned: float) -> float | None:
-        """The changes of size at that share of time."""
-        return between(self.points, risk, under_provisioned, lambda point: point.score.changes)
+        """As `hours_at`, of the changes of size."""
+        return self._at_risk(under_provisioned, lambda point: point.score.changes)
+
+    def unserved_within(self, replica_hours: float) -> float | None:
+        """The share of load that is not served for at most so many replica-hours; None where all settings cost more."""
+        spent = [hours(point) for point in self.points]
+        return between(self.points, hours, min(replica_hours, max(spent)), lambda point: point.score.unserved)
+
+    def _at_risk(self, under_provisioned: float, wanted: Measure) -> float | None:
+        return between(self.points, risk, under_provisioned, wanted, least=hours)
 
 
 def risk(point: Point) -> float:
@@ -59,12 +63,25 @@ def hours(point: Point) -> float:
     return point.score.replica_hours
 
 
-def between(points: Sequence[Point], along: Measure, at: float, wanted: Measure) -> float | None:
-    """`wanted` where `along` is `at`; of points that are equal in `along` the one with the least of it counts."""
-    least: dict[float, float] = {}
-    for point in points:
-        least[along(point)] = min(wanted(point), least.get(along(point), np.inf))
-    places = sorted(least)
-    if not places or not places[0] <= at <= places[-1]:
+def between(
+    points: Sequence[Point], along: Measure, at: float, wanted: Measure, least: Measure | None = None
+) -> float | None:
+    """`wanted` where `along` is `at`, linear between the efficient points; None beyond the outermost of all points.
+
+    A point is efficient when none has less of `least` (`wanted`, if not given) for as little of `along`: nobody would
+    choose another.
+    """
+    reached = [along(point) for point in points]
+    if not reached or not min(reached) <= at <= max(reached):
         return None
-    return float(np.interp(at, places, [least[place] for place in places]))
+    kept = efficient(points, along, least or wanted)
+    return float(np.interp(at, [along(point) for point in kept], [wanted(point) for point in kept]))
+
+
+def efficient(points: Sequence[Point], along: Measure, least: Measure) -> list[Point]:
+    """The points of which none is worse in both than another, by `along`, ascending."""
+    kept: list[Point] = []
+    for point in sorted(points, key=lambda point: (along(point), least(point))):
+        if not kept or least(point) < least(kept[-1]):
+            kept.append(point)
+    return kept

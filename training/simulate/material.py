@@ -33,14 +33,17 @@ class Material:
     _reading: Reading
     _until: datetime | None
 
-    def forecasts(self, model: Model, zone: tzinfo, reach: timedelta, tell: Tell) -> Forecasts:
-        """What the model said at every step of its own. Raises SimulationError and ModelError."""
-        card = model.card
-        if card.step % self.load.step:
+    def check(self, model: Model) -> None:
+        """That the load can be put together to the model's steps. Raises SimulationError."""
+        if model.card.step % self.load.step:
             raise SimulationError(
-                f"--step: the model answers in steps of {card.step}, which is no multiple of {self.load.step}; "
-                f"give --step {card.step_seconds}s or a part of it"
+                f"--step: the model answers in steps of {model.card.step}, which is no multiple of {self.load.step}; "
+                f"give --step {model.card.step_seconds}s or a part of it"
             )
+
+    def forecasts(self, model: Model, zone: tzinfo, reach: timedelta, tell: Tell) -> Forecasts:
+        """What the model said at every step of its own, where `check` passes. Raises ModelError."""
+        card = model.card
         series = self._reading.dataset(card.step).series
         if self._until is not None:
             series = series.until(self._until)

@@ -20,6 +20,7 @@ from training.simulate.study import HPA, ORACLE, PREDICTIVE, STATIC
 
 _COLOURS = {PREDICTIVE: OWN, HPA: RIVALS[0], STATIC: RIVALS[1], ORACLE: RIVALS[2]}
 _MOST = 1500  # columns of a line; more cannot be told apart
+_RISKIEST = 20.0  # %; nobody wants to see more of it
 _NEVER = 1e-5  # where "never" is on a logarithmic axis
 
 
@@ -40,8 +41,8 @@ def span(load: Series, capacities: Mapping[str, Capacity], per_replica: float, z
         locator = mdates.AutoDateLocator(tz=zone)  # type: ignore[no-untyped-call]  # half typed
         axes.xaxis.set_major_locator(locator)
         axes.xaxis.set_major_formatter(mdates.ConciseDateFormatter(locator, tz=zone))  # type: ignore[no-untyped-call]
+        axes.margins(x=0, y=0.15)  # above the lines is the legend's place
         axes.set_ylim(bottom=0)
-        axes.margins(x=0)
         axes.set_ylabel("load a second")
         axes.legend(loc="upper left", fontsize=8, ncols=5)
         return drawn(figure)
@@ -61,6 +62,7 @@ def frontiers(found: Mapping[str, Frontier], shown: Mapping[str, tuple[float, fl
             axes.plot(*_percent([share]), hours, color=_COLOURS[name], marker="o", ms=9, mfc="none", ls="")
         axes.axhline(fixed, color=_COLOURS[STATIC], lw=1, ls=":", label="static, never short")
         axes.set_xscale("log")
+        axes.set_xlim(right=_RISKIEST)
         axes.set_ylim(bottom=0)
         axes.set_xlabel(f"% of the time short; at the left edge ({_NEVER * 100:g} %) never")
         axes.set_ylabel("replica-hours")

@@ -114,7 +114,7 @@ def study(
     """Replay all that is asked for. Raises SimulationError."""
     tasks = _tasks(scene, question, forecasts)
     found: list[tuple[Run, Point]] = []
-    for done, answer in enumerate(_answers(tasks, cores or os.cpu_count() or 1), start=1):
+    for done, answer in enumerate(_answers(tasks, cores or len(os.sched_getaffinity(0))), start=1):
         found += answer
         tell(done, len(tasks))
     shown = {run.name: run for run, _ in found if run.log is not None}

@@ -180,7 +180,7 @@ def lead_time(now: datetime, start_ups: StartUps, default: timedelta) -> LeadTim
         duration = max(duration, _quantile(took, bounds)) if took or bounds else duration
     elif start_ups.waiting:  # else nothing has changed since it was learnt
         duration = _quantile(took, bounds)
-    is_default = start_ups.learnt is None and len(took) < ENOUGH and duration == default
+    is_default = start_ups.learnt is None and duration == default
     return LeadTime(
         duration=timedelta(seconds=_seconds(min(duration, LONGEST))),
         source=LeadTimeSource.DEFAULT if is_default else LeadTimeSource.LEARNT,

@@ -155,11 +155,21 @@ def test_it_does_not_hang_on_when_one_looked(starts: list[tuple[int, int]], look
         ([3], [], 120, LeadTimeSource.DEFAULT),
         ([3, 3, 3, 3], [], 120, LeadTimeSource.DEFAULT),
         ([3, 3, 3, 3, 3], [], 4, LeadTimeSource.LEARNT),
+        ([119, 119, 119, 119, 119], [], 120, LeadTimeSource.LEARNT),
         ([200], [], 201, LeadTimeSource.LEARNT),
         ([], [240], 240, LeadTimeSource.LEARNT),
         ([], [60], 120, LeadTimeSource.DEFAULT),
     ],
-    ids=["none", "one", "four", "five", "one slow", "one that waits long", "one that waits"],
+    ids=[
+        "none",
+        "one",
+        "four",
+        "five",
+        "five that take as long as the default",
+        "one slow",
+        "one that waits long",
+        "one that waits",
+    ],
 )
 def test_few_start_ups_can_lengthen_the_default_and_not_shorten_it(
     took: list[float], waited: list[float], expected: float, source: LeadTimeSource

@@ -18,7 +18,7 @@ from controller.core.memory import Memory, Steering, TrackRecord
 from controller.core.policy import Policy
 from controller.core.startup import LeadTime
 from controller.experiment import Phase, Trial
-from controller.grading import Grade
+from controller.grading import Grade, told
 from controller.outcome import Outcome, Problem, Stage
 from controller.registry import Scaler
 from controller.spec import SpecError
@@ -118,28 +118,13 @@ def _percentage(share: float, digits: int) -> str:
 
 
 def _grade(grade: Grade) -> dict[str, Any]:
-    """Replica-hours to a hundredth and minutes to a tenth; `state` is what a restart goes on from."""
+    """`state` is what a restart goes on from."""
     return {
         **({} if grade.time is None else {"time": timestamp(grade.time)}),
         **({} if grade.card.since is None else {"since": timestamp(grade.card.since)}),
         **({} if grade.against is None else {"against": grade.against[:MESSAGE_LENGTH]}),
-        "windows": [
-            {
-                "window": f"{window.days}d",
-                "knownHours": round(tally.known / 3600.0, 2),
-                "own": _side(tally.own_replicas, tally.own_short),
-                "actual": _side(tally.actual_replicas, tally.actual_short),
-            }
-            for window, tally in grade.windows().items()
-        ],
+        "windows": told(grade.windows()),
         "state": grade.to_json(),
-    }
-
-
-def _side(replica_seconds: float, short_seconds: float) -> dict[str, float]:
-    return {
-        "replicaHours": round(replica_seconds / 3600.0, 2),
-        "underProvisionedMinutes": round(short_seconds / 60.0, 1),
     }
 
 

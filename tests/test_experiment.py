@@ -21,7 +21,7 @@ from controller.ports import MetricError, TargetError
 from controller.registry import Registry
 from controller.report import Report
 from tests.builders import NOW, body, forecast, seen, series
-from tests.fakes import FakeStatusWriter
+from tests.fakes import FakeReporter, FakeStatusWriter
 from tests.test_cycle import World
 from tests.trials import trial
 
@@ -352,14 +352,11 @@ async def test_a_target_that_cannot_be_read_holds_up_nothing(life: Life) -> None
 @pytest.mark.parametrize("minutes", [5, 25, 45, 65])
 async def test_each_decision_of_either_arm_replays(life: Life, minutes: int) -> None:
     await life.tick(minutes)
-    outcomes: list[Record] = []
-
-    async def report(_scaler: object, outcome: Any) -> None:
-        outcomes.append(outcome.record)
-
-    life.report.report = report  # type: ignore[method-assign]
+    listener = FakeReporter()
+    life.world.cycle._reporter = listener
     await life.tick()
-    (record,) = outcomes
+    record = listener.outcomes["web"].record
+    assert record is not None
     kept = codec.from_json(Record, json.loads(json.dumps(codec.to_json(Record, record.thinned()))))
     assert kept.inputs.turn is not None
     assert difference(kept, kept.replayed()) is None
@@ -393,8 +390,7 @@ def test_what_was_found_in_words() -> None:
 def test_the_scaler_of_an_experiment_is_in_the_way_of_a_younger_one() -> None:
     registry = Registry()
     registry.put(body("older", spec=SPEC | {"targetRef": {"name": "web"}}))
-    younger = registry.put(body("younger", created="2026-03-01T00:00:01Z", spec={"targetRef": {"name": "web"}}))
-    del younger
+    registry.put(body("younger", created="2026-03-01T00:00:01Z", spec={"targetRef": {"name": "web"}}))
     (found,) = [one for one in registry.all() if one.name == "younger"]
     rival = registry.rival(found)
     assert rival is not None

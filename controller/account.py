@@ -61,7 +61,8 @@ class LeadTimeId:
 class Account:
     """One scaler's tick. `record`: None where nothing could be decided, and `problems` says why.
 
-    `release`: of the controller. `lead_time`: of the policy in `record`. `is_written`: the target was told a new size.
+    `release`: of the controller. `lead_time`: of the policy in `record`. `found`: the target's size, which in mode
+    Observe is not what was decided from. `is_written`: the target was told a new size.
     """
 
     version: int
@@ -71,6 +72,7 @@ class Account:
     model: ModelId | None
     lead_time: LeadTimeId | None
     problems: tuple[Problem, ...]
+    found: int | None
     is_written: bool
     record: Record | None
 
@@ -85,6 +87,7 @@ class Account:
             model=_model(outcome),
             lead_time=_lead_time(outcome),
             problems=(*_refusal(scaler), *outcome.problems),
+            found=outcome.found,
             is_written=outcome.is_written,
             record=None if outcome.record is None else outcome.record.thinned(),
         )
@@ -131,8 +134,8 @@ def _subject(scaler: Scaler) -> Subject:
         name=scaler.name,
         uid=scaler.uid,
         generation=scaler.generation,
-        mode=spec and spec.mode.value,
-        target=spec and f'{spec.target.kind} "{spec.target.name}"',
+        mode=None if spec is None else spec.mode.value,
+        target=None if spec is None else f'{spec.target.kind} "{spec.target.name}"',
     )
 
 

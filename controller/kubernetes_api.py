@@ -22,7 +22,12 @@ from urllib.request import getproxies
 import aiohttp
 from kubernetes.aio.client.configuration import Configuration
 from kubernetes.aio.client.rest import RESTClientObject
-from kubernetes.aio.config import ConfigException, load_incluster_config, load_kube_config
+from kubernetes.aio.config import (
+    ConfigException,
+    list_kube_config_contexts,
+    load_incluster_config,
+    load_kube_config,
+)
 
 from controller.ports import SecretError
 
@@ -105,16 +110,19 @@ class KubernetesApi:
         self._timeout = aiohttp.ClientTimeout(total=call_seconds)
 
     @classmethod
-    async def connect(cls, *, call_seconds: float = CALL_SECONDS) -> Self:
+    async def connect(
+        cls, *, call_seconds: float = CALL_SECONDS, kubeconfig: str | None = None, context: str | None = None
+    ) -> Self:
         """A client for $KUBECONFIG, else for the cluster this Pod runs in, else for ~/.kube/config.
 
+        `kubeconfig`, `context`: instead of these, the file and of it the context, as kubectl takes them.
         In a cluster the token is read again every minute. Raises ConfigurationError.
         """
         has_proxy = bool(getproxies())  # looking for one at every request costs a thread's turn
         session = {"trust_env": has_proxy}
         configuration = Configuration(connection_pool_maxsize=CONNECTIONS, client_session_kwargs=session)
         try:
-            reload = await _load(configuration)
+            reload = await _load(configuration, kubeconfig, context)
         except (ConfigException, OSError) as error:
             raise ConfigurationError(
                 f"no way to the API server: {error}; set KUBECONFIG or run in a cluster"
@@ -228,16 +236,32 @@ class KubernetesApi:
             return await self._authorization() != refused
 
 
-async def _load(configuration: Configuration) -> Callable[[], Awaitable[object]] | None:
+def namespace_of(kubeconfig: str | None = None, context: str | None = None) -> str:
+    """The namespace that kubectl would take: the context's, else "default". Raises ConfigurationError."""
+    try:
+        contexts, current = list_kube_config_contexts(_kubeconfig(_named(kubeconfig)))
+    except (ConfigException, OSError) as error:
+        raise ConfigurationError(f"no kubeconfig to take the namespace from: {error}; name --namespace") from error
+    found = next((one for one in contexts if one["name"] == context), current) if context else current
+    return str((found or {}).get("context", {}).get("namespace") or "default")
+
+
+def _named(kubeconfig: str | None) -> str:
+    return kubeconfig or os.environ.get("KUBECONFIG") or str(Path.home() / ".kube" / "config")
+
+
+async def _load(
+    configuration: Configuration, kubeconfig: str | None, context: str | None
+) -> Callable[[], Awaitable[object]] | None:
     """Fill `configuration`; gives what reads the credentials again where the client does not do so by itself."""
-    named = os.environ.get("KUBECONFIG")
-    if not named and "KUBERNETES_SERVICE_HOST" in os.environ:
+    is_named = kubeconfig or context or os.environ.get("KUBECONFIG")
+    if not is_named and "KUBERNETES_SERVICE_HOST" in os.environ:
         load_incluster_config(configuration)
         return None
-    path = _kubeconfig(named or str(Path.home() / ".kube" / "config"))
+    path = _kubeconfig(_named(kubeconfig))
 
     async def reload() -> None:
-        await load_kube_config(path, client_configuration=configuration, persist_config=False)
+        await load_kube_config(path, context=context, client_configuration=configuration, persist_config=False)
 
     await reload()
     return reload
@@ -277,7 +301,7 @@ _KINDS: dict[int, type[ApiError]] = {
 
 
 def _error(status: int, answer: object, content: bytes) -> ApiError:
-    said = answer.get("message") if isinstance(answer, dict) else None
+    said = answer.get("message") or answer.get("error") if isinstance(answer, dict) else None  # "error": our own API's
     words = str(said or content[:200].decode(errors="replace").strip() or f"HTTP {status}")
     return _KINDS.get(status, InvalidError if status in _REFUSAL else UnavailableError)(words)
 

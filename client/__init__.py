@@ -1,0 +1,1 @@
+"""What a person asks of a running controller, from their own machine: never in the image."""

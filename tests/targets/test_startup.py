@@ -210,6 +210,26 @@ async def test_few_lists_run_at_once(ticks: Ticks, api: KubernetesApi, monkeypat
     assert most == LOOKS_AT_ONCE
 
 
+async def test_while_a_look_is_under_way_none_begins(
+    ticks: Ticks, api: KubernetesApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = 0
+
+    async def hanging(*_: object, **__: object) -> None:
+        nonlocal asked
+        asked += 1
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(api, "get", hanging)
+    one = scaler(spec=AUTO)
+    assert isinstance(one.spec, ScalerSpec)
+    for tick in range(4):
+        ticks.lead_times.lead_time(one, one.spec, ticks.state, NOW + tick * REFRESH)
+        await asyncio.sleep(0)
+    await ticks.lead_times.aclose()
+    assert asked == 1
+
+
 @pytest.mark.parametrize("label", ["pod-template-hash", "controller-revision-hash", "rollouts-pod-template-hash"])
 async def test_the_template_is_that_of_the_youngest_pod(ticks: Ticks, label: str) -> None:
     old = pod(1, took=20, metadata={"labels": {label: "zz"}})

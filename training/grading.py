@@ -6,6 +6,7 @@ would have said. Must not read a metric system, nor print.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -86,6 +87,8 @@ def grade(
     `against`: whose sizes the workload has. Raises GradingError where nothing of the past is known.
     """
     past.check()
+    if hpa_target is not None and not (hpa_target > 0.0 and math.isfinite(hpa_target)):
+        raise GradingError(f"--hpa-target must be above 0, not {hpa_target:g}")
     card = watch(past, policy, policy, foresight, tell)
     windows = _windows(card, past.load.end)
     hpa = None

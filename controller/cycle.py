@@ -91,7 +91,7 @@ class _Run:
     @property
     def policy(self) -> Policy:
         """The spec's rules with the lead time that was learnt, where it is to be learnt."""
-        if self.lead_time is None:
+        if self.lead_time is None or not self.spec.lead_time_auto:
             return self.spec.policy
         return replace(self.spec.policy, lead_time=self.lead_time.duration)
 

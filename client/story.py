@@ -100,8 +100,16 @@ def _seen(record: Record) -> str:
     served = record.inputs.current * policy.target_per_replica
     return (
         f"A load of {value:.6g}, {span(age)} old. "
-        f"{record.inputs.current} replicas serve {served:.6g} well, at {policy.target_per_replica:g} each.{late}"
+        f"{_served(record.inputs.current)} {served:.6g} well, at {policy.target_per_replica:g} each.{late}"
     )
+
+
+def _served(replicas: int) -> str:
+    return f"{replicas} replica serves" if replicas == 1 else f"{replicas} replicas serve"
+
+
+def _count(count: float, noun: str) -> str:
+    return f"{count:.4g} {noun}" + ("" if count == 1 else "s")
 
 
 def _forecast(account: Account, record: Record) -> str:
@@ -125,12 +133,12 @@ def _model(account: Account) -> str:
 
 def _lead(account: Account, policy: Policy) -> str:
     named = {
-        LeadTimeSource.LEARNT: "learnt from {} pods",
+        LeadTimeSource.LEARNT: "learnt from {}",
         LeadTimeSource.DEFAULT: "until pods were seen to start",
         LeadTimeSource.SPEC: "by the spec",
     }
     source = account.lead_time
-    why = "" if source is None else f" {named[source.source].format(source.samples)}"
+    why = "" if source is None else f" {named[source.source].format(_count(source.samples, 'pod'))}"
     return f"{span(policy.lead_time)} lead time{why} and {span(policy.interval)} until then"
 
 
@@ -157,8 +165,8 @@ def _prepared(record: Record, forecast: Forecast) -> str:
 def _trust(record: Record) -> str:
     track, weight = record.memory.track, record.decision.demand.weight
     if track.settled < MIN_SETTLED:
-        few = f"only {track.settled:.3g} forecasts were" if track.settled else "no forecast was yet"
-        return f"It counts {weight:.0%}: {few} held against what came."
+        few = f"only {_count(track.settled, 'forecast')}" if track.settled else "no forecast yet"
+        return f"It counts {weight:.0%}: {few} can be held against what came."
     losses = {"persistence": track.loss_persistence, "the seasonal naive one": track.loss_seasonal}
     name = min(losses, key=lambda one: losses[one])
     ratio = f"{track.loss / losses[name]:.2f}" if losses[name] > 0.0 else "far more than 1"
@@ -171,7 +179,7 @@ def _trust(record: Record) -> str:
 
 def _objective(record: Record, objective: float) -> str:
     steering, share = record.memory.steering, record.decision.under_provisioned
-    judged = f"over {steering.settled:.4g} loads"
+    judged = f"over {_count(steering.settled, 'load')}"
     measured = "that was not measured yet" if share is None else f"of late it was {share:.2%}, {judged}"
     return (
         f"Too few replicas may be ready in {objective:.2%} of the time; {measured}. So {steering.shift:+.4g} of its "

@@ -94,7 +94,7 @@ def summary(study: Study, risk: float) -> dict[str, Any]:
             "minimumSeconds": scene.price.minimum.total_seconds(),
         },
         "policies": {
-            name: {**_point(point := scene.point(run)), **_camel(asdict(worth(study, point)))}
+            name: {**figures(point := scene.point(run)), **_camel(asdict(worth(study, point)))}
             for name, run in study.runs.items()
         },
         "frontiers": {name: _frontier(frontier) for name, frontier in study.frontiers.items()},
@@ -102,12 +102,13 @@ def summary(study: Study, risk: float) -> dict[str, Any]:
     }
 
 
-def _frontier(frontier: Frontier) -> dict[str, Any]:
-    return {"knob": frontier.knob, "points": [_point(point) for point in frontier.points]}
-
-
-def _point(point: Point) -> dict[str, Any]:
+def figures(point: Point) -> dict[str, Any]:
+    """A point as plain JSON values."""
     return {"setting": point.setting, **_camel(asdict(point.score)), "cost": point.cost}
+
+
+def _frontier(frontier: Frontier) -> dict[str, Any]:
+    return {"knob": frontier.knob, "points": [figures(point) for point in frontier.points]}
 
 
 def _camel(raw: Mapping[str, Any]) -> dict[str, Any]:

@@ -89,7 +89,8 @@ class StartUps:
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values; `from_json` gives equal StartUps back, to the second."""
-        templates = sorted({self.template, *(one.template for one in (*self.done, *self.waiting))})
+        named = {*(one.template for one in self.done), *(one.template for one in self.waiting)}
+        templates = sorted({self.template, *named})
         return {
             "version": VERSION,
             "templates": templates,

@@ -15,8 +15,8 @@ from tests.e2e.driving import Scene, await_decisions, eventually, workload
 
 pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("controller")]
 
-AUTO = {"forecast": {"leadTime": "auto"}}
-SIX = {"minReplicas": 6}
+AUTO: dict[str, Any] = {"forecast": {"leadTime": "auto"}}
+SIX: dict[str, Any] = {"minReplicas": 6}
 SLACK_SECONDS = 4
 """What scheduling and a busy machine add to a start-up, and the second that times are cut by."""
 
@@ -26,7 +26,8 @@ A_LOOK_SECONDS = 100.0  # a target is looked at once a minute at most
 def starting_in(startup: timedelta, kind: str = "Deployment") -> dict[str, Any]:
     """Six replicas, each of which is Ready so long after it was scheduled."""
     annotations = {STARTUP_ANNOTATION: f"{startup.total_seconds():g}s"}
-    return merged(workload(kind, replicas=6), {"spec": {"template": {"metadata": {"annotations": annotations}}}})
+    template = {"metadata": {"annotations": annotations}}
+    return dict(merged(workload(kind, replicas=6), {"spec": {"template": template}}))
 
 
 def lead_time(scene: Scene) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 Both arms are `decide`, so each is guarded by what is seen; the reactive one is not told the forecast. The forecasts
 are scored all the time, since what comes true of them is nobody's doing. How short of replicas the load is, is the
-doing of whoever asked for them, so each arm learns that from its own sizes alone (docs/decisions/0011).
+doing of whoever asked for them, so each arm learns that from its own sizes alone (docs/decisions/0012).
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ last. So the interval needs no assumption about the load (Fisher's randomisation
 for pairs). It holds each difference for which the signs seen are nothing special, and its ends are found by
 resampling: they are quantiles of the means of random subsets of the pairs (Hartigan 1969, "Using subsample values as
 typical values", JASA 64: exact for any number of pairs, while the usual bootstrap is far too sure with few;
-docs/decisions/0011).
+docs/decisions/0012).
 """
 
 from __future__ import annotations

@@ -19,6 +19,8 @@ from training.simulate.frontier import Point
 from training.simulate.study import Scene, Study
 from training.simulate.trials import Trial, points
 
+__all__ = ["CONFIGURATIONS", "POLICIES", "Matrix", "matrix", "reach", "unbounded"]
+
 Tell = Callable[[int, int], None]
 
 

@@ -15,6 +15,7 @@ from markupsafe import Markup
 from controller.core.series import Series
 from training.simulate import pictures
 from training.simulate.capacity import Capacity
+from training.simulate.matrix import POLICIES, Matrix
 from training.simulate.shortages import Shortage, worst
 from training.simulate.study import HPA, PREDICTIVE, STATIC, Study
 from training.simulate.words import HEADINGS, cells, sentences
@@ -38,7 +39,7 @@ class _Shortages:
     rows: list[_Row]
 
 
-def page(study: Study, *, zone: tzinfo, about: str, risk: float) -> str:
+def page(study: Study, *, zone: tzinfo, about: str, risk: float, presets: Matrix | None = None) -> str:
     """The page as HTML. `zone`: whose clock; `about`: what was read; `risk`: as in `words.sentences`."""
     template = jinja2.Environment(
         loader=jinja2.PackageLoader("training"), autoescape=True, undefined=jinja2.StrictUndefined
@@ -56,6 +57,8 @@ def page(study: Study, *, zone: tzinfo, about: str, risk: float) -> str:
         headings=HEADINGS,
         rows=[_Row(cells=cells(study, name, point), is_own=name == PREDICTIVE) for name, point in points.items()],
         words=list(sentences(study, risk)),
+        preset_headings=POLICIES,
+        presets=[] if presets is None else presets.rows(),
         span=_svg(pictures.span(scene.load, drawn, scene.per_replica, zone)),
         zoom=_svg(zoom),
         zoom_about=zoom_about,

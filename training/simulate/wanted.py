@@ -103,7 +103,7 @@ def wanted(
             "--model: the policy predictive needs a model file; give one, or leave the policy out, as in "
             "--policy hpa,static,oracle"
         )
-    policy = file.policy if file is not None else _by_default(objective, quantile, startup)
+    policy = file.policy if file is not None else by_default(objective, quantile, startup)
     return Wanted(
         policy=policy,
         model=load_model(model) if model is not None and PREDICTIVE in names else None,
@@ -121,8 +121,11 @@ def named(text: str, known: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
-def _by_default(objective: float | None, quantile: float | None, startup: timedelta) -> Policy:
-    """The policy of a spec in which all else is left out; it meets 1 % where nothing is asked for."""
+def by_default(objective: float | None, quantile: float | None, startup: timedelta) -> Policy:
+    """The policy of a spec in which all else is left out; it meets 1 % where nothing is asked for.
+
+    Raises SimulationError.
+    """
     if objective is not None and quantile is not None:
         raise SimulationError("--quantile has no effect beside --objective; remove one of them")
     if objective is not None and not 0.0 < objective <= _LARGEST_OBJECTIVE:

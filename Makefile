@@ -48,6 +48,7 @@ bench: setup ## Measure ticks, forecasts and reading beside their baselines
 	@$(BIN)/python -m tests.bench.anomalies
 	@$(BIN)/python -m tests.bench.logs
 	@$(BIN)/python -m tests.bench.fleet
+	@$(BIN)/python -m tests.bench.experiments
 
 manifests: toolchain ## Render manifests/install.yaml and the reference from the chart
 	@$(BIN)/python -m manifests

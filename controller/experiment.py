@@ -17,7 +17,7 @@ from typing import Any
 from controller.core import codec
 from controller.core.arms import Turn, learnt, own, shown, turn_at
 from controller.core.comparison import Comparison, Estimate, compared, fewest_pairs, windows_over
-from controller.core.experiment import Arm, Experiment, Plan, begun, interrupted
+from controller.core.experiment import Arm, Experiment, Plan, begun, interrupted, is_cut_short
 from controller.core.memory import Memory
 from controller.core.policy import Policy
 from controller.core.record import Inputs, Record
@@ -39,13 +39,15 @@ class Trial:
     """A scaler's experiment after a tick.
 
     `turn`: whose decision the last one was; None while nobody's is. `comparison`: over the first `over` windows, None
-    before the first pair of them. `has_ended`: with this tick.
+    before the first pair of them. `is_cut_short`: whether windows are too short for all that an arm leaves to the next.
+    `has_ended`: with this tick.
     """
 
     experiment: Experiment
     turn: Turn | None = None
     comparison: Comparison | None = None
     over: int = 0
+    is_cut_short: bool = False
     has_ended: bool = False
 
     @property
@@ -67,11 +69,12 @@ class Trial:
         if self.comparison is None:
             return "no pair of windows can be compared yet"
         hours, short = self.comparison.replica_hours, self.comparison.under_provisioned
-        return (
+        found = (
             f"over {self.comparison.pairs} pairs of windows, {self.sides[1]} had {hours.second:.4g} replicas "
             f"and {self.sides[0]} {hours.first:.4g} ({_chance(hours, 1.0, '')}); too few were ready in "
             f"{short.second:.2%} and {short.first:.2%} of the time ({_chance(short, 100.0, ' points')})"
         )
+        return found + ("; the windows are too short for a whole wash-out: lengthen them" if self.is_cut_short else "")
 
 
 def restored(status: Mapping[str, Any]) -> Trial | None:
@@ -154,7 +157,8 @@ def judged(trial: Trial, policy: Policy, now: datetime) -> Trial:
     over = windows_over(trial.experiment, now)
     if over == trial.over:
         return trial
-    return replace(trial, over=over, comparison=compared(policy, trial.experiment, now))
+    comparison = compared(policy, trial.experiment, now)
+    return replace(trial, over=over, comparison=comparison, is_cut_short=is_cut_short(trial.experiment.plan, policy))
 
 
 def _chance(estimate: Estimate, unit: float, name: str) -> str:

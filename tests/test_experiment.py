@@ -387,6 +387,15 @@ def test_what_was_found_in_words() -> None:
     assert trial(pairs=0).words == "no pair of windows can be compared yet"
 
 
+@pytest.mark.parametrize(("length", "is_told"), [("15m", True), ("16m", False)])
+async def test_windows_too_short_for_the_wash_out_are_told(length: str, is_told: bool) -> None:
+    """8 minutes of each are washed out: half of 16."""
+    life = Life(spec=SPEC | {"experiment": {"windows": 4, "windowLength": length}})
+    await life.tick(33)
+    message = life.status["experiment"]["result"]["message"]
+    assert message.endswith("lengthen them") == is_told
+
+
 def test_the_scaler_of_an_experiment_is_in_the_way_of_a_younger_one() -> None:
     registry = Registry()
     registry.put(body("older", spec=SPEC | {"targetRef": {"name": "web"}}))

@@ -175,7 +175,12 @@ def wash_out(plan: Plan, policy: Policy) -> timedelta:
 
     At most half a window, since a window that is all wash-out would measure nothing.
     """
-    return min(policy.window + policy.scale_down.stabilization, plan.window_length / 2)
+    return min(_settling(policy), plan.window_length / 2)
+
+
+def is_cut_short(plan: Plan, policy: Policy) -> bool:
+    """Whether windows are so short that the sizes of the arm before still show in what counts."""
+    return _settling(policy) > plan.window_length / 2
 
 
 def is_washed_out(policy: Policy, experiment: Experiment, now: datetime) -> bool:
@@ -207,6 +212,10 @@ def tallied(policy: Policy, experiment: Experiment, sight: Sight) -> Experiment:
 def interrupted(experiment: Experiment) -> Experiment:
     """The experiment where nobody knows who decides until the next sight: that time does not count."""
     return replace(experiment, time=None, size=None)
+
+
+def _settling(policy: Policy) -> timedelta:
+    return policy.window + policy.scale_down.stabilization
 
 
 def _counted_window(policy: Policy, experiment: Experiment, sight: Sight) -> int | None:

@@ -1,12 +1,19 @@
-"""How is a line or a table said? Apart from `terminal`, as a command that makes no model must not import what does."""
+"""How are a line, a table or how far it is said?
+
+Apart from `terminal`, as a command that makes no model must not import what does.
+"""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+
+Tell = Callable[[int, int], None]  # how much is done, of how much
 
 _ENDLESS = 1000  # columns: as wide as a table would like to be
 
@@ -36,3 +43,16 @@ def say(text: str) -> None:
 def complain(text: str) -> None:
     """One plain line on stderr."""
     Console(stderr=True, soft_wrap=True, emoji=False).print(text, style="red", highlight=False, markup=False)
+
+
+@contextmanager
+def progress() -> Iterator[Callable[[str], Tell]]:
+    """Bars on stderr; each is named when its work begins to report."""
+    parts = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*parts, console=Console(stderr=True), transient=True) as bars:
+
+        def show(title: str) -> Tell:
+            bar = bars.add_task(title, total=None)
+            return lambda done, total: bars.update(bar, completed=done, total=total)
+
+        yield show

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -10,10 +12,9 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from training.commands import terminal
+from training.commands import console
 from training.commands.options import Season, Source, duration, moment, share, takes_source
 from training.simulate import log, prices
-from training.simulate.capacity import SimulationError
 from training.simulate.comparison import summary
 from training.simulate.material import Material, gather
 from training.simulate.study import NAMES, Question, Study, study
@@ -80,8 +81,7 @@ def simulate(
 ) -> None:
     """Replay a past load through the controller's own decisions, beside an HPA, a fixed size and an oracle."""
     names = named(policy, NAMES)
-    if not out.parent.is_dir() or out.is_file():
-        raise SimulationError(f"--out: {out} cannot be made a directory; name one in a directory that exists")
+    log.check(out)
     paid = prices.read(price or prices.DEFAULT)
     own = wanted(names=names, spec=spec, model=model, objective=objective, quantile=quantile, startup=startup)
     material = gather(source.request(step, season), since)
@@ -90,29 +90,39 @@ def simulate(
     scene = own.scene(material, startup=startup, per_replica=per_replica, mean_replicas=mean_replicas, price=paid)
     judged = own.aimed(scene, mean_replicas)
     question = Question(names=names, policy=judged, utilisation=utilisation, is_swept=sweep)
-    with terminal.progress() as show:
+    log.make(out)
+    with console.progress() as show:
         forecasts = None
         if own.model is not None:
             zone = source.zone or own.zone or material.zone
             forecasts = material.forecasts(own.model, zone, judged.window, show("forecasts"))
-        found = study(scene, question, forecasts, cores=workers, tell=show("replays"))
-    _tell(found, material, judged.objective or _GOAL, out)
+        found = study(
+            scene,
+            question,
+            forecasts,
+            cores=workers,
+            tell=show("replays"),
+            keep=partial(log.write, out, load=scene.load),
+        )
+    risk = judged.objective or _GOAL
+    _write(found, material, risk, out)
+    _tell(found, material, risk)
+    console.say(f"wrote {out}")
 
 
-def _tell(found: Study, material: Material, risk: float, out: Path) -> None:
-    """Everything, in the order in which it is read."""
-    terminal.print_table(_table(found, material), spare=_SPARE)
-    for words in sentences(found, risk):
-        terminal.say(words)
-    out.mkdir(exist_ok=True)
-    for run in found.runs.values():
-        log.write(out, run, found.scene.load)
-    terminal.write_json(out / "summary.json", {"data": material.about, **summary(found, risk)})
+def _write(found: Study, material: Material, risk: float, out: Path) -> None:
+    """Everything that is kept. Raises SimulationError."""
     from training.simulate.page import page  # noqa: PLC0415  # matplotlib takes a second to import
 
-    about = material.about
-    terminal.write_text(out / "report.html", page(found, zone=material.zone, about=about, risk=risk))
-    terminal.say(f"wrote {out}")
+    figures = {"data": material.about, **summary(found, risk)}
+    log.keep(out / "summary.json", json.dumps(figures, indent=1, sort_keys=True, allow_nan=False) + "\n")
+    log.keep(out / "report.html", page(found, zone=material.zone, about=material.about, risk=risk))
+
+
+def _tell(found: Study, material: Material, risk: float) -> None:
+    console.print_table(_table(found, material), spare=_SPARE)
+    for words in sentences(found, risk):
+        console.say(words)
 
 
 def _table(found: Study, material: Material) -> Table:

@@ -1,26 +1,22 @@
-"""What does the user see while a command runs, and when it has? Bars on stderr, tables and sentences on stdout."""
+"""What does the user see when a command has run? Tables and sentences on stdout, findings in files."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from controller.forecaster import Model
 from training import whole
 from training.backtest import Report
-from training.commands.console import complain, print_table, say
+from training.commands.console import complain, print_table, progress, say
 from training.datasets import Dataset
 from training.export import ExportError
 from training.findings import HEADINGS, Excluded, cells, examine
-from training.job import Show, Tell
 from training.open_loop import OpenLoop
 
 __all__ = [
@@ -40,19 +36,6 @@ _NAMED = 8  # spans that were not learned from
 # What a narrow terminal can do without, the most dispensable first.
 _SPARE_SCORES = ("MAPE", "R2", "MASE", "<= 90 %", "WAPE", "MAE", "<= 99 %")
 _SPARE_LEVELS = ("10 %", "25 %", "75 %", "5 %", "95 %")
-
-
-@contextmanager
-def progress() -> Iterator[Show]:
-    """Bars on stderr; each is named when its work begins to report."""
-    parts = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*parts, console=Console(stderr=True), transient=True) as bars:
-
-        def show(title: str) -> Tell:
-            bar = bars.add_task(title, total=None)
-            return lambda done, total: bars.update(bar, completed=done, total=total)
-
-        yield show
 
 
 def print_report(report: Report, dataset: Dataset, name: str) -> None:

@@ -5,6 +5,7 @@ The youngest end first, as a ReplicaSet does it. Must not know who asked, nor fo
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Self
@@ -54,17 +55,26 @@ def ready_of(desired: Ints, *, initial: int, lag: int) -> Ints:
 
 def lives_of(desired: Ints, *, initial: int) -> Lives:
     """How long the replicas behind these sizes lived, where `initial` were there before."""
-    running: list[int | None] = [None] * initial
-    started: list[int] = []
-    lasting: list[int] = []
+    running: list[tuple[int | None, int]] = [(None, initial)]  # since when, and how many of them; the youngest last
+    started: list[tuple[int, int]] = []
+    lasting: list[tuple[int, int]] = []
+    size = initial
     for place in np.flatnonzero(np.diff(desired, prepend=initial)).tolist():
-        size = int(desired[place])
-        while len(running) > size:
-            since = running.pop()
-            if since is None:
-                lasting.append(place)
-            else:
-                started.append(place - since)
-        running.extend([place] * (size - len(running)))
-    lasting.extend(len(desired) - (since or 0) for since in running)
-    return Lives(started=np.array(started, np.int64), lasting=np.array(lasting, np.int64))
+        surplus, size = size - int(desired[place]), int(desired[place])
+        if surplus < 0:
+            running.append((place, -surplus))
+        while surplus > 0:
+            since, count = running.pop()
+            ended = min(count, surplus)
+            surplus -= ended
+            if ended < count:
+                running.append((since, count - ended))
+            (lasting if since is None else started).append((place - (since or 0), ended))
+    lasting.extend((len(desired) - (since or 0), count) for since, count in running)
+    return Lives(started=_each(started), lasting=_each(lasting))
+
+
+def _each(lives: Sequence[tuple[int, int]]) -> Ints:
+    """Pairs of a life and how many had it, one by one."""
+    pairs = np.array(lives, np.int64).reshape(-1, 2)
+    return np.repeat(pairs[:, 0], pairs[:, 1])

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC
@@ -63,14 +64,32 @@ class Run:
     log: Log | None = field(default=None, repr=False)
 
 
-def write(folder: Path, run: Run, load: Series) -> Path:
-    """`decisions-NAME.csv` in `folder`, whole or not at all. Raises SimulationError."""
-    path = folder / f"decisions-{run.name}.csv"
+def check(folder: Path) -> None:
+    """That `folder` is a directory, or can become one, before anything takes long. Raises SimulationError."""
+    place = folder if folder.is_dir() else folder.parent
+    if folder.is_file() or not place.is_dir() or not os.access(place, os.W_OK):
+        raise SimulationError(f"--out: {folder} cannot be made a directory; name one where you may write")
+
+
+def make(folder: Path) -> None:
+    """The directory, where there is none yet. Raises SimulationError."""
     try:
-        whole.write(path, _text(run, load).encode())
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise SimulationError(f"--out: {folder} cannot be made a directory: {error.strerror}") from error
+
+
+def write(folder: Path, run: Run, *, load: Series) -> None:
+    """`decisions-NAME.csv` in `folder`, whole or not at all. Raises SimulationError."""
+    keep(folder / f"decisions-{run.name}.csv", _text(run, load))
+
+
+def keep(path: Path, text: str) -> None:
+    """`text` as the file `path`, whole or not at all. Raises SimulationError."""
+    try:
+        whole.write(path, text.encode())
     except OSError as error:
         raise SimulationError(f"--out: {path} cannot be written: {error.strerror}") from error
-    return path
 
 
 def _text(run: Run, load: Series) -> str:

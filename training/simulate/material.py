@@ -18,8 +18,8 @@ from training.datasets import Reading, Request
 from training.simulate.capacity import SimulationError
 from training.simulate.foresight import Forecasts, Tell
 
-_SHARE = 0.15  # of the data is replayed when nobody says from when on
-_FEWEST = 20  # steps: five minutes of decisions
+SHARE = 0.15  # of the data is replayed when nobody says from when on
+FEWEST = 20  # steps: five minutes of decisions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -32,6 +32,14 @@ class Material:
     about: str
     _reading: Reading
     _until: datetime | None
+
+    def parts(self, at: datetime) -> tuple[Material, Material]:
+        """What is replayed before `at` (aware), and from then on: to the second all of the first is history."""
+        first = self.load.until(at)
+        second = self.load.tail(len(self.load) - len(first))
+        past = np.concatenate([self.before.values, first.values])
+        before = Series(end=first.end, step=first.step, values=past)
+        return replace(self, load=first), replace(self, before=before, load=second)
 
     def check(self, model: Model) -> None:
         """That the load can be put together to the model's steps. Raises SimulationError."""
@@ -51,8 +59,8 @@ class Material:
         return Forecasts.of(model, series, zone, since=self.load.start, reach=reach, unit=unit, tell=tell)
 
 
-def gather(request: Request, since: datetime | None) -> Material:
-    """Read all of it; what begins at `since` (aware), or else the last 15 %, is replayed.
+def gather(request: Request, since: datetime | None, *, share: float = SHARE) -> Material:
+    """Read all of it; what begins at `since` (aware), or else the last `share` in whole seasons, is replayed.
 
     Raises DataError, BacktestError and SimulationError.
     """
@@ -61,13 +69,13 @@ def gather(request: Request, since: datetime | None) -> Material:
     whole = Series(
         end=found.series.end, step=request.step, values=found.series.values / _seconds(reading, request.step)
     )
-    begin = since or hold_out(whole, share=_SHARE, season=request.season)
+    begin = since or hold_out(whole, share=share, season=request.season)
     before = whole.until(begin)
     load = whole.tail(len(whole) - len(before))
-    if begin < whole.start - whole.step or len(load) < _FEWEST or not np.isfinite(load.values).any():
+    if begin < whole.start - whole.step or len(load) < FEWEST or not np.isfinite(load.values).any():
         raise SimulationError(
             f"--from: the load is known from {whole.start} to {whole.end}; "
-            f"no {_FEWEST} steps of {whole.step} lie in it after {begin}"
+            f"no {FEWEST} steps of {whole.step} lie in it after {begin}"
         )
     return Material(
         before=before, load=load, zone=found.zone, about=found.about, _reading=reading, _until=request.until

@@ -10,6 +10,7 @@ from typing import Any
 
 import matplotlib.dates as mdates
 import numpy as np
+from numpy.typing import NDArray
 
 from controller.core.series import Series
 from training.drawing import INK, OWN, RIVALS, drawn, frame, style
@@ -74,7 +75,7 @@ def _percent(shares: Sequence[float]) -> list[float]:
     return [max(share, _NEVER) * 100 for share in shares]
 
 
-def _by(together: np.ufunc, values: Floats, every: int) -> Floats:
+def _by(together: np.ufunc, values: NDArray[np.floating[Any]], every: int) -> Floats:
     """One value for each `every`, NaN where none is known."""
     padded = np.pad(values, (0, -len(values) % every), mode="edge")
     found: Floats = together.reduce(padded.reshape(-1, every), axis=1)

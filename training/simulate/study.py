@@ -36,6 +36,7 @@ QUANTILES = (0.5, 0.75, 0.9, 0.95, 0.97, 0.99)
 USUAL = 0.7  # the share of what replicas serve that is in use at the beginning
 
 Tell = Callable[[int, int], None]
+Keep = Callable[[Run], None]  # hears of each run that is shown as soon as it has ended
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -110,12 +111,16 @@ def study(
     *,
     cores: int | None = None,
     tell: Tell = lambda _done, _all: None,
+    keep: Keep = lambda _run: None,
 ) -> Study:
-    """Replay all that is asked for. Raises SimulationError."""
+    """Replay all that is asked for. Raises SimulationError, and what `keep` raises."""
     tasks = _tasks(scene, question, forecasts)
     found: list[tuple[Run, Point]] = []
     for done, answer in enumerate(_answers(tasks, cores or len(os.sched_getaffinity(0))), start=1):
         found += answer
+        for run, _ in answer:
+            if run.log is not None and run.name in question.names:
+                keep(run)
         tell(done, len(tasks))
     shown = {run.name: run for run, _ in found if run.log is not None}
     swept = [(run.name, point) for run, point in found]

@@ -168,7 +168,7 @@ def _has_lost(ready: Json, status: Json) -> bool:
 
 
 def _template(labels: Json) -> str:
-    return next((str(labels[name]) for name in TEMPLATE_LABELS if labels.get(name)), "")
+    return next((str(labels[name]) for name in TEMPLATE_LABELS if name in labels), "")
 
 
 def _time(text: str) -> datetime:

@@ -6,8 +6,10 @@ of them, is in docs/guide/presets.md. Must not replay them.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib import resources
+from typing import Any
 
 import yaml
 
@@ -21,11 +23,12 @@ CAPACITY = 100.0  # requests in five minutes that a server of the dashboards ser
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preset:
-    """One cell of the matrix. `configuration`: of CONFIGURATIONS; `policy`: of POLICIES."""
+    """One cell of the matrix. `configuration`: of CONFIGURATIONS; `policy`: of POLICIES; `raw`: its spec as written."""
 
     configuration: str
     policy: str
     spec: ScalerSpec
+    raw: Mapping[str, Any]
 
     @property
     def name(self) -> str:
@@ -55,4 +58,5 @@ def presets() -> tuple[Preset, ...]:
 def _preset(configuration: str, policy: str) -> Preset:
     file = resources.files(__name__) / f"{configuration}-{policy}.yaml"
     document = yaml.safe_load(file.read_text(encoding="utf-8"))
-    return Preset(configuration=configuration, policy=policy, spec=parse(document["spec"]))
+    raw = document["spec"]
+    return Preset(configuration=configuration, policy=policy, spec=parse(raw), raw=raw)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -15,10 +16,12 @@ from rich.table import Table
 from training.commands import console
 from training.commands.options import Season, Source, duration, moment, share, takes_source
 from training.simulate import log, prices
+from training.simulate.capacity import SimulationError
 from training.simulate.comparison import summary
 from training.simulate.material import Material, gather
-from training.simulate.study import NAMES, Question, Study, study
-from training.simulate.wanted import MEAN_REPLICAS, named, wanted
+from training.simulate.matrix import POLICIES, Matrix, of_presets, reach
+from training.simulate.study import NAMES, PREDICTIVE, Question, Study, study
+from training.simulate.wanted import MEAN_REPLICAS, by_default, named, wanted
 from training.simulate.words import HEADINGS, cells, sentences
 
 _GOAL = 0.01  # the share of time at which sweeps are compared when no objective says it
@@ -72,6 +75,7 @@ def simulate(
         float, typer.Option(parser=share, metavar="PERCENT", help="The target of the HPA that is shown.")
     ] = "50%",  # type: ignore[assignment]  # as above
     sweep: Annotated[bool, typer.Option(help="The predictive policy at many settings as well.")] = False,
+    matrix: Annotated[bool, typer.Option(help="The nine presets of docs/guide/presets.md as well.")] = False,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Replays at a time, a process each; by default one a core.")
     ] = None,
@@ -81,9 +85,12 @@ def simulate(
 ) -> None:
     """Replay a past load through the controller's own decisions, beside an HPA, a fixed size and an oracle."""
     names = named(policy, NAMES)
+    if matrix and model is None:
+        raise SimulationError("--matrix: three of the presets go by a forecast; give a model file with --model")
+    needed = (*names, PREDICTIVE) if matrix else names
     log.check(out)
     paid = prices.read(price or prices.DEFAULT)
-    own = wanted(names=names, spec=spec, model=model, objective=objective, quantile=quantile, startup=startup)
+    own = wanted(names=needed, spec=spec, model=model, objective=objective, quantile=quantile, startup=startup)
     material = gather(source.request(step, season), since)
     if own.model is not None:
         material.check(own.model)
@@ -95,7 +102,8 @@ def simulate(
         forecasts = None
         if own.model is not None:
             zone = source.zone or own.zone or material.zone
-            forecasts = material.forecasts(own.model, zone, judged.window, show("forecasts"))
+            ahead = max(judged.window, reach()) if matrix else judged.window
+            forecasts = material.forecasts(own.model, zone, ahead, show("forecasts"))
         found = study(
             scene,
             question,
@@ -104,25 +112,32 @@ def simulate(
             tell=show("replays"),
             keep=partial(log.write, out, load=scene.load),
         )
+        presets = None
+        if matrix and forecasts is not None:
+            to_meet = replace(by_default(_GOAL, None, startup), target_per_replica=scene.per_replica)
+            presets = of_presets(found, to_meet, forecasts, cores=workers, tell=show("presets"))
     risk = judged.objective or _GOAL
-    _write(found, material, risk, out)
-    _tell(found, material, risk)
+    _write(found, presets, material, risk, out)
+    _tell(found, presets, material, risk)
     console.say(f"wrote {out}")
 
 
-def _write(found: Study, material: Material, risk: float, out: Path) -> None:
+def _write(found: Study, presets: Matrix | None, material: Material, risk: float, out: Path) -> None:
     """Everything that is kept. Raises SimulationError."""
     from training.simulate.page import page  # noqa: PLC0415  # matplotlib takes a second to import
 
-    figures = {"data": material.about, **summary(found, risk)}
+    figures = {"data": material.about, **summary(found, risk), "presets": presets and presets.summary()}
     log.keep(out / "summary.json", json.dumps(figures, indent=1, sort_keys=True, allow_nan=False) + "\n")
-    log.keep(out / "report.html", page(found, zone=material.zone, about=material.about, risk=risk))
+    told = page(found, zone=material.zone, about=material.about, risk=risk, presets=presets)
+    log.keep(out / "report.html", told)
 
 
-def _tell(found: Study, material: Material, risk: float) -> None:
+def _tell(found: Study, presets: Matrix | None, material: Material, risk: float) -> None:
     console.print_table(_table(found, material), spare=_SPARE)
     for words in sentences(found, risk):
         console.say(words)
+    if presets is not None:
+        console.print_table(_matrix(presets))
 
 
 def _table(found: Study, material: Material) -> Table:
@@ -135,4 +150,12 @@ def _table(found: Study, material: Material) -> Table:
         table.add_column(heading, justify="right" if place else "left")
     for name, run in found.runs.items():
         table.add_row(*cells(found, name, found.scene.point(run)))
+    return table
+
+
+def _matrix(presets: Matrix) -> Table:
+    """A row a configuration, a column a policy."""
+    table = Table("configuration", *POLICIES, title="The presets of docs/guide/presets.md", show_lines=True)
+    for name, row in presets.rows():
+        table.add_row(name, *("\n".join(lines) for lines in row))
     return table

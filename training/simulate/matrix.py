@@ -19,7 +19,7 @@ from training.simulate.frontier import Point
 from training.simulate.study import Scene, Study
 from training.simulate.trials import Trial, points
 
-__all__ = ["CONFIGURATIONS", "POLICIES", "Matrix", "matrix", "reach", "unbounded"]
+__all__ = ["CONFIGURATIONS", "POLICIES", "Matrix", "of_presets", "reach", "unbounded"]
 
 Tell = Callable[[int, int], None]
 
@@ -49,7 +49,7 @@ class Matrix:
         return {"cells": cells, "beside": {name: figures(point) for name, point in self.beside.items()}}
 
 
-def matrix(
+def of_presets(
     study: Study,
     to_meet: Policy,
     forecasts: Forecasts,

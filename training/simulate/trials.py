@@ -57,7 +57,7 @@ def points(trials: Sequence[Trial], *, cores: int | None = None, tell: Tell = la
     """What came of each, in their order. Raises SimulationError."""
     count = cores or len(os.sched_getaffinity(0))
     found: dict[int, Point] = {}
-    if count == 1 or len(trials) == 1:
+    if count == 1 or len(trials) <= 1:
         for place, trial in enumerate(trials):
             found[place] = trial.run()
             tell(len(found), len(trials))

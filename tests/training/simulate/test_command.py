@@ -185,3 +185,29 @@ def test_a_share_is_written_with_its_sign(
 ) -> None:
     assert invoke(monkeypatch, "simulate", *_ASKED, "--out", "out", "--utilisation", utilisation) == 2
     assert "is not a share such as 1% or 0.5%" in " ".join(capsys.readouterr().err.replace("│", " ").split())
+
+
+def test_the_matrix_is_told_in_all_ways(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    asked = [*_ASKED, "--policy", "hpa", "--matrix", "--out", str(out)]
+    assert invoke(monkeypatch, "simulate", *asked) == 0
+    presets = _summary(out)["presets"]
+    assert len(presets["cells"]) == 9
+    assert list(presets["beside"]) == ["HPA at 50 %", "objective 1 %", "static"]
+    screen, page = capsys.readouterr().out, (out / "report.html").read_text()
+    for cell in presets["cells"]:
+        for place in (screen, page):
+            assert f"{cell['underProvisioned']:.2%} short" in place
+            assert f"{cell['replicaHours']:,.0f} replica-hours" in place
+
+
+def test_the_matrix_needs_a_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    asked = ["--data", "generated:1", "--policy", "hpa", "--matrix", "--out", "out"]
+    assert invoke(monkeypatch, "simulate", *asked) == 2
+    assert "--matrix: three of the presets go by a forecast; give a model file with --model" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []

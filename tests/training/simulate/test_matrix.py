@@ -15,7 +15,7 @@ from tests.training.simulate.builders import STEP, load_of, policy, scene, waves
 from training.presets import CAPACITY, CONFIGURATIONS, POLICIES, presets
 from training.simulate import replay, score
 from training.simulate.foresight import Forecasts
-from training.simulate.matrix import Matrix, matrix, reach, unbounded
+from training.simulate.matrix import Matrix, of_presets, reach, unbounded
 from training.simulate.study import Question, study
 from training.simulate.trials import Trial, averaged, points
 
@@ -35,7 +35,7 @@ def _silent() -> Forecasts:
 def found() -> Matrix:
     place = scene(*waves(480))
     asked = study(place, Question(names=("hpa", "static"), policy=None), None, cores=1)
-    return matrix(asked, replace(policy(), objective=0.01, target_per_replica=20.0), _silent(), cores=1)
+    return of_presets(asked, replace(policy(), objective=0.01, target_per_replica=20.0), _silent(), cores=1)
 
 
 def test_there_is_a_cell_for_each_configuration_and_policy(found: Matrix) -> None:

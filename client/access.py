@@ -105,13 +105,13 @@ async def _ask_by_proxy(api: KubernetesApi, namespace: str | None, path: str, qu
         proxy = f"/api/v1/namespaces/{where}/services/{service}:http/proxy"
         try:
             return await api.get(f"{proxy}{path}", query)
-        except (NotFoundError, InvalidError) as error:
-            last = ClientError(str(error))
         except ForbiddenError as error:
             words = f"you may not get services/proxy in {where}; ask for that right, or name --controller"
             raise UnreachableError(words) from error
         except ApiError as error:
-            raise UnreachableError(f"the Service {where}/{service} gives no answer: {error}") from error
+            if not (error.is_relayed and isinstance(error, (NotFoundError, InvalidError))):
+                raise UnreachableError(f"the Service {where}/{service} gives no answer: {error}") from error
+            last = ClientError(str(error))
     raise last or UnreachableError(
         f"no Service in {namespace or 'any namespace'} is labelled {CHART}; name --controller-namespace or --controller"
     )

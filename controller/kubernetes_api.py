@@ -42,7 +42,14 @@ Json = dict[str, Any]
 
 
 class ApiError(Exception):
-    """The API server did not do what was asked. The message is its own, or says what became of the connection."""
+    """The API server did not do what was asked. The message is its own, or says what became of the connection.
+
+    `is_relayed`: it is a Service's, to which the API server's proxy led.
+    """
+
+    def __init__(self, message: str, *, is_relayed: bool = False) -> None:
+        super().__init__(message)
+        self.is_relayed = is_relayed
 
 
 class NotFoundError(ApiError):
@@ -303,7 +310,8 @@ _KINDS: dict[int, type[ApiError]] = {
 def _error(status: int, answer: object, content: bytes) -> ApiError:
     said = answer.get("message") or answer.get("error") if isinstance(answer, dict) else None  # "error": our own API's
     words = str(said or content[:200].decode(errors="replace").strip() or f"HTTP {status}")
-    return _KINDS.get(status, InvalidError if status in _REFUSAL else UnavailableError)(words)
+    is_own = isinstance(answer, dict) and answer.get("kind") == "Status"
+    return _KINDS.get(status, InvalidError if status in _REFUSAL else UnavailableError)(words, is_relayed=not is_own)
 
 
 def _secret_error(namespace: str, name: str, error: ApiError) -> SecretError:

@@ -1,6 +1,6 @@
 """What was decided, and on what? The accounts of each scaler's ticks, in a bounded number of bytes.
 
-Ticks resemble each other, so each is compressed with the first one of its block as the dictionary.
+A tick resembles the one before, so each is compressed with that one as the dictionary, from one block to the next.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from datetime import datetime
 from controller.account import Account
 from controller.core.decide import Decision
 
-MIB = 64.0  # with 1,000 scalers an hour of ticks of 15 s, with ten four days: about 260 bytes each
-BLOCK = 32  # accounts that share a dictionary, and that make room together
+MIB = 64.0  # with 1,000 scalers an hour of ticks of 15 s, with ten four days: about 300 bytes each
+BLOCK = 64  # accounts that make room together, and that are unpacked for the last one
 _OVERHEAD = 64  # bytes that Python and a list need for one account besides its own
-_LEVEL, _WINDOW, _MEMORY = 1, -15, 6  # of zlib: the window holds two accounts, and little must be cleared for each
+_LEVEL, _WINDOW, _MEMORY = 3, -15, 6  # of zlib: the window holds two accounts, and little must be cleared for each
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +33,7 @@ class Kept:
 
 @dataclass(slots=True, kw_only=True)
 class _Block:
-    """Ticks that lie one after the other. `times`: never falling. `packed`: all but the first refer to the first."""
+    """Ticks one after the other. `times`: never falling. `packed`: all but the first refer to the one before."""
 
     times: list[datetime] = field(default_factory=list)
     packed: list[bytes] = field(default_factory=list)
@@ -45,20 +45,19 @@ class _Block:
 
     def texts(self) -> Iterator[tuple[datetime, bytes]]:
         """Time and text of each, oldest first."""
-        first = b""
+        text = b""
         for time, packed in zip(self.times, self.packed, strict=True):
-            text = _unpacked(packed, first)
-            first = first or text
+            text = _unpacked(packed, text)
             yield time, text
 
 
 @dataclass(slots=True, kw_only=True)
 class _Shelf:
-    """One scaler's blocks, oldest first. `first`: the text of the newest one's first account."""
+    """One scaler's blocks, oldest first. `last`: the text of the newest account."""
 
     blocks: deque[_Block] = field(default_factory=deque)
     size: int = 0
-    first: bytes = b""
+    last: bytes = b""
     decision: Decision | None = None
 
 
@@ -114,20 +113,20 @@ def _put(shelf: _Shelf, time: datetime, text: bytes) -> None:
     if block is None or len(block.times) == BLOCK or time < block.times[-1]:  # the clock may be put back
         block = _Block()
         shelf.blocks.append(block)
-        shelf.first = b""
+        shelf.last = b""
         shelf.size += block.size
-    packed = _packed(text, shelf.first)
-    shelf.first = shelf.first or text
+    packed = _packed(text, shelf.last)
+    shelf.last = text
     block.times.append(time)
     block.packed.append(packed)
     shelf.size += len(packed) + _OVERHEAD
 
 
-def _packed(text: bytes, first: bytes) -> bytes:
-    packer = zlib.compressobj(_LEVEL, zlib.DEFLATED, _WINDOW, _MEMORY, zlib.Z_DEFAULT_STRATEGY, first)
+def _packed(text: bytes, before: bytes) -> bytes:
+    packer = zlib.compressobj(_LEVEL, zlib.DEFLATED, _WINDOW, _MEMORY, zlib.Z_DEFAULT_STRATEGY, before)
     return packer.compress(text) + packer.flush()
 
 
-def _unpacked(packed: bytes, first: bytes) -> bytes:
-    unpacker = zlib.decompressobj(_WINDOW, first)
+def _unpacked(packed: bytes, before: bytes) -> bytes:
+    unpacker = zlib.decompressobj(_WINDOW, before)
     return unpacker.decompress(packed) + unpacker.flush()

@@ -135,12 +135,20 @@ def _no_endpoints(cluster: Cluster) -> None:
     cluster.api.raw["GET", path] = lambda: status(503, 'no endpoints available for service "down"')
 
 
+def _no_such_service(cluster: Cluster) -> None:
+    """As kube-apiserver 1.36 answers for a Service without a selector."""
+    _no_endpoints(cluster)
+    path = f"/api/v1/namespaces/team-a/services/down:http/proxy{DECISIONS}"
+    cluster.api.raw["GET", path] = lambda: status(404, 'services "down" not found')
+
+
 @pytest.mark.parametrize(
     ("broken", "words"),
     [
         (_without_services, "no Service in any namespace is labelled app.kubernetes.io/name=predictive-scaler"),
         (_forbidden_services, "you may not list services of all namespaces; name --controller-namespace"),
         (_forbidden_proxy, "you may not get services/proxy in scaler-system; ask for that right, or name --controller"),
+        (_no_such_service, 'the Service team-a/down gives no answer: services "down" not found'),
         (_no_endpoints, 'the Service team-a/down gives no answer: no endpoints available for service "down"'),
     ],
 )

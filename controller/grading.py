@@ -61,14 +61,17 @@ class Grade:
 
     def to_json(self) -> dict[str, Any]:
         """What a restart goes on from; `from_json` gives an equal Grade back, but for the objective of the spec."""
+        known = {
+            "time": self.time and self.time.isoformat(),
+            "against": self.against,
+            "shadow": self.shadow and self.shadow.to_json(),
+        }
         return {
             "version": VERSION,
             "target": self.target,
             "rules": self.rules,
-            "time": self.time and self.time.isoformat(),
-            "against": self.against,
-            "shadow": self.shadow and self.shadow.to_json(),
             "card": self.card.to_json(),
+            **{name: value for name, value in known.items() if value is not None},  # a merge patch drops every null
         }
 
     @classmethod
@@ -80,10 +83,10 @@ class Grade:
             grade = cls(
                 target=str(raw["target"]),
                 rules=str(raw["rules"]),
-                shadow=Shadow.from_json(raw["shadow"]) if raw["shadow"] else None,
-                against=raw["against"],
+                shadow=Shadow.from_json(raw["shadow"]) if "shadow" in raw else None,
+                against=raw.get("against"),
             )
-            card, time = Scorecard.from_json(raw["card"]), raw["time"]
+            card, time = Scorecard.from_json(raw["card"]), raw.get("time")
             return grade.counted(card, datetime.fromisoformat(time)) if time else grade
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise GradeFormatError(f"the stored score is malformed: {error!r}") from error

@@ -15,6 +15,7 @@ from controller.core.shadow import Fleet, Shadow
 from controller.grading import Grade, GradeFormatError, settled, unwatched, watched
 from controller.spec import ScalerSpec
 from tests.builders import INTERVAL, NOW, scaler, seconds
+from tests.contracts.specs import merged
 
 HPA = 'HorizontalPodAutoscaler "web"'
 
@@ -121,3 +122,9 @@ def test_observe_after_another_mode_begins_with_the_size_that_is_found() -> None
 def test_a_scaler_that_was_never_scored_is_not_known_yet() -> None:
     grade = Grade(target="", rules="", card=Scorecard())
     assert (grade.windows(), grade.verdict().is_recommended) == ({}, None)
+
+
+def test_nothing_stored_is_null_as_a_merge_patch_drops_it() -> None:
+    empty = Grade(target="", rules="")
+    assert merged({}, empty.to_json()) == empty.to_json()
+    assert Grade.from_json(empty.to_json()) == empty

@@ -95,7 +95,7 @@ class Scorecard:
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values; `from_json` gives an equal Scorecard back."""
         return {
-            "since": self.since and self.since.isoformat(),
+            **({} if self.since is None else {"since": self.since.isoformat()}),
             "fine": [_row(one) for one in self.buckets if one.length == HOUR],
             "coarse": [_row(one) for one in self.buckets if one.length == COARSE],
         }
@@ -104,7 +104,7 @@ class Scorecard:
     def from_json(cls, raw: Mapping[str, Any]) -> Self:
         """Read what `to_json` writes; raises KeyError, TypeError or ValueError for anything else."""
         buckets = [*(_bucket(row, COARSE) for row in raw["coarse"]), *(_bucket(row, HOUR) for row in raw["fine"])]
-        since = raw["since"]
+        since = raw.get("since")
         return cls(since=since and datetime.fromisoformat(since), buckets=tuple(buckets))
 
 
@@ -192,8 +192,8 @@ def _figures(tally: Tally, against: str) -> str:
     own, actual = tally.own_replicas / HOUR.total_seconds(), tally.actual_replicas / HOUR.total_seconds()
     days = tally.known / DAY.total_seconds()
     return (
-        f"{own:.4g} replica-hours and {tally.own_short / 60:.4g} under-provisioned minutes, "
-        f"against {actual:.4g} and {tally.actual_short / 60:.4g} of {against}, in {days:.3g} known days"
+        f"{own:,.1f} replica-hours and {tally.own_short / 60:,.1f} under-provisioned minutes, "
+        f"against {actual:,.1f} and {tally.actual_short / 60:,.1f} of {against}, in {days:.1f} known days"
     )
 
 

@@ -6,6 +6,7 @@ A decision at the beginning of a step saw the steps before it, and forecasts tha
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -42,9 +43,10 @@ def replay(
     """Decide every `policy.interval`, having seen the steps of `metric` that were over; NaN is a missing metric.
 
     `initial` replicas are ready at first; `before` is the load of the step before the first. Without `foresight`
-    nothing is forecast.
+    nothing is forecast. Where the steps make it decide less often than every `policy.interval`, its rules know so.
     """
     every = max(1, -(-policy.interval // metric.step))
+    policy = replace(policy, interval=every * metric.step)
     desired = np.empty(len(metric), dtype=np.int64)
     memory, size, seen, start = Memory(), initial, before, metric.start
     for index, value in enumerate(metric.values.tolist()):

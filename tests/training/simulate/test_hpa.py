@@ -38,7 +38,7 @@ def test_the_sizes_are_those_of_decide(values: list[float], initial: int) -> Non
     assert fast == slow
 
 
-@pytest.mark.parametrize("step", [timedelta(seconds=5), STEP, timedelta(minutes=1)])
+@pytest.mark.parametrize("step", [timedelta(seconds=5), STEP, timedelta(minutes=1), timedelta(seconds=200)])
 def test_so_they_are_over_a_longer_time_and_at_other_steps(step: timedelta) -> None:
     values = waves(600)
     values[100:130] = np.nan

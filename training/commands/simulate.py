@@ -16,6 +16,7 @@ from rich.table import Table
 from training.commands import console
 from training.commands.options import Season, Source, duration, moment, share, takes_source
 from training.simulate import log, prices
+from training.simulate.bootstrap import Paired, of_study
 from training.simulate.capacity import SimulationError
 from training.simulate.comparison import summary
 from training.simulate.material import Material, gather
@@ -76,6 +77,7 @@ def simulate(
     ] = "50%",  # type: ignore[assignment]  # as above
     sweep: Annotated[bool, typer.Option(help="The predictive policy at many settings as well.")] = False,
     matrix: Annotated[bool, typer.Option(help="The nine presets of docs/guide/presets.md as well.")] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap that tells how sure a difference is.")] = 1,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Replays at a time, a process each; by default one a core.")
     ] = None,
@@ -116,25 +118,27 @@ def simulate(
         if matrix and forecasts is not None:
             to_meet = replace(by_default(_GOAL, None, startup), target_per_replica=scene.per_replica)
             presets = of_presets(found, to_meet, forecasts, cores=workers, tell=show("presets"))
-    risk = judged.objective or _GOAL
-    _write(found, presets, material, risk, out)
-    _tell(found, presets, material, risk)
+    risk, sure = judged.objective or _GOAL, of_study(found, seed=seed)
+    _write(found, presets, material, risk, sure, out)
+    _tell(found, presets, material, risk, sure)
     console.say(f"wrote {out}")
 
 
-def _write(found: Study, presets: Matrix | None, material: Material, risk: float, out: Path) -> None:
+def _write(
+    found: Study, presets: Matrix | None, material: Material, risk: float, sure: Paired | None, out: Path
+) -> None:
     """Everything that is kept. Raises SimulationError."""
     from training.simulate.page import page  # noqa: PLC0415  # matplotlib takes a second to import
 
-    figures = {"data": material.about, **summary(found, risk), "presets": presets and presets.summary()}
+    figures = {"data": material.about, **summary(found, risk, sure), "presets": presets and presets.summary()}
     log.keep(out / "summary.json", json.dumps(figures, indent=1, sort_keys=True, allow_nan=False) + "\n")
-    told = page(found, zone=material.zone, about=material.about, risk=risk, presets=presets)
+    told = page(found, zone=material.zone, about=material.about, risk=risk, sure=sure, presets=presets)
     log.keep(out / "report.html", told)
 
 
-def _tell(found: Study, presets: Matrix | None, material: Material, risk: float) -> None:
+def _tell(found: Study, presets: Matrix | None, material: Material, risk: float, sure: Paired | None) -> None:
     console.print_table(_table(found, material), spare=_SPARE)
-    for words in sentences(found, risk):
+    for words in sentences(found, risk, sure):
         console.say(words)
     if presets is not None:
         console.print_table(_matrix(presets))

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from training.simulate.bootstrap import LEVEL, Paired
 from training.simulate.frontier import Frontier, Point
 from training.simulate.study import HPA, ORACLE, PREDICTIVE, Study
 
@@ -75,8 +76,11 @@ def at_risk(study: Study, under_provisioned: float) -> AtRisk | None:
     )
 
 
-def summary(study: Study, risk: float) -> dict[str, Any]:
-    """All figures as plain JSON values; `risk`: the share of time at which sweeps are compared."""
+def summary(study: Study, risk: float, sure: Paired | None) -> dict[str, Any]:
+    """All figures as plain JSON values; `risk`: the share of time at which sweeps are compared.
+
+    `sure`: the predictive policy less the HPA that is shown, with intervals.
+    """
     scene, goal = study.scene, at_risk(study, risk)
     return {
         "version": VERSION,
@@ -99,6 +103,7 @@ def summary(study: Study, risk: float) -> dict[str, Any]:
         },
         "frontiers": {name: _frontier(frontier) for name, frontier in study.frontiers.items()},
         "atRisk": None if goal is None else _camel(asdict(goal)),
+        "lessHpa": None if sure is None else {"level": LEVEL, **_camel(asdict(sure))},
     }
 
 

@@ -14,6 +14,7 @@ from markupsafe import Markup
 
 from controller.core.series import Series
 from training.simulate import pictures
+from training.simulate.bootstrap import Paired
 from training.simulate.capacity import Capacity
 from training.simulate.matrix import POLICIES, Matrix
 from training.simulate.shortages import Shortage, worst
@@ -39,8 +40,10 @@ class _Shortages:
     rows: list[_Row]
 
 
-def page(study: Study, *, zone: tzinfo, about: str, risk: float, presets: Matrix | None = None) -> str:
-    """The page as HTML. `zone`: whose clock; `about`: what was read; `risk`: as in `words.sentences`."""
+def page(
+    study: Study, *, zone: tzinfo, about: str, risk: float, sure: Paired | None, presets: Matrix | None = None
+) -> str:
+    """The page as HTML. `zone`: whose clock; `about`: what was read; `risk`, `sure`: as in `words.sentences`."""
     template = jinja2.Environment(
         loader=jinja2.PackageLoader("training"), autoescape=True, undefined=jinja2.StrictUndefined
     ).get_template("simulate.html.j2")
@@ -56,7 +59,7 @@ def page(study: Study, *, zone: tzinfo, about: str, risk: float, presets: Matrix
         startup=_seconds(scene.startup),
         headings=HEADINGS,
         rows=[_Row(cells=cells(study, name, point), is_own=name == PREDICTIVE) for name, point in points.items()],
-        words=list(sentences(study, risk)),
+        words=list(sentences(study, risk, sure)),
         preset_headings=POLICIES,
         presets=[] if presets is None else presets.rows(),
         span=_svg(pictures.span(scene.load, drawn, scene.per_replica, zone)),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from training.simulate.bootstrap import LEVEL, Interval, Paired
 from training.simulate.comparison import AtRisk, at_risk, worth
 from training.simulate.frontier import Point
 from training.simulate.study import HPA, ORACLE, PREDICTIVE, Study
@@ -44,8 +45,8 @@ def cells(study: Study, name: str, point: Point) -> list[str]:
     ]
 
 
-def sentences(study: Study, risk: float) -> Iterator[str]:
-    """What the figures say; `risk`: the share of time at which sweeps are compared."""
+def sentences(study: Study, risk: float, sure: Paired | None) -> Iterator[str]:
+    """What the figures say; `risk`, `sure`: as in `comparison.summary`."""
     price = study.scene.price
     yield (
         "short: share of the time in which the load was more than what ready replicas serve; turns: changes that "
@@ -62,6 +63,18 @@ def sentences(study: Study, risk: float) -> Iterator[str]:
     goal = at_risk(study, risk)
     if goal is not None:
         yield from _at_risk(study, goal)
+    if sure is not None:
+        yield (
+            f"predictive less HPA at {study.reference.setting:.0%}, with {LEVEL:.0%} intervals over the hours of this "
+            f"load: {_interval(sure.replica_hours, 1.0, 'replica-hours')}, "
+            f"{_interval(sure.under_provisioned, 100.0, 'points of the time short')}, "
+            f"{_interval(sure.unserved, 100.0, 'points of the load unserved')}."
+        )
+
+
+def _interval(interval: Interval, scale: float, unit: str) -> str:
+    difference, low, high = (f"{scale * value:+,.4g}" for value in (interval.difference, interval.low, interval.high))
+    return f"{difference} {unit} ({low} to {high})"
 
 
 def _at_risk(study: Study, goal: AtRisk) -> Iterator[str]:

@@ -95,6 +95,16 @@ def test_a_policy_that_costs_what_the_hpa_costs_has_closed_nothing(found: Path) 
         assert goal["gapClosed"] == pytest.approx(closed)
 
 
+def test_the_difference_to_the_hpa_comes_with_its_interval(found: Path) -> None:
+    told = _summary(found)
+    less, policies = told["lessHpa"], told["policies"]
+    assert less["level"] == 0.95
+    for name in ("replicaHours", "underProvisioned", "unserved"):
+        wanted = policies["predictive"][name] - policies["hpa"][name]
+        assert less[name]["difference"] == pytest.approx(wanted)
+        assert less[name]["low"] <= wanted <= less[name]["high"]
+
+
 def test_the_page_stands_alone(found: Path) -> None:
     page = (found / "report.html").read_text()
     assert page.count("<svg") >= 2

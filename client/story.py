@@ -144,7 +144,7 @@ def _lead(account: Account, policy: Policy) -> str:
 
 def _levels(forecast: Forecast, now: datetime, end: datetime) -> str:
     peaks = {level: forecast.peak(level, now, end) for level in forecast.levels}
-    known = [f"{level * 100:g} %: {peak:.6g}" for level, peak in peaks.items() if peak is not None]
+    known = [f"{level * 100:g}%: {peak:.6g}" for level, peak in peaks.items() if peak is not None]
     return f"Highest until then, by level: {', '.join(known)}." if known else "The forecast does not reach that far."
 
 

@@ -78,7 +78,7 @@ def test_the_whole_story_of_a_morning() -> None:
             "Forecast",
             "seasonal-naive 1 (seasonal, abababababab) knew the load until 2026-03-02T12:00:00Z, 0 s before. A replica "
             "asked for at the next decision is ready at 2026-03-02T12:05:15Z: 5 min lead time learnt from 7 pods and "
-            "15 s until then. Highest until then, by level: 50 %: 35, 90 %: 70. Level 0.9, 70, corrected by +0 of its "
+            "15 s until then. Highest until then, by level: 50%: 35, 90%: 70. Level 0.9, 70, corrected by +0 of its "
             "band is 70; too few are known to say how many held.",
         ),
         ("Trust", "It counts 100%: no forecast yet can be held against what came."),

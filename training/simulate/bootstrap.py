@@ -62,11 +62,11 @@ def paired(scene: Scene, one: Run, other: Run, *, seed: int) -> Paired | None:
     known = np.isfinite(load.values)
     came = np.where(known, load.values, 0.0)
     missed = [np.nan_to_num(shortage(load, run.capacity, scene.per_replica)) for run in (one, other)]
-    hours = (one.capacity.desired - other.capacity.desired) * (load.step / timedelta(hours=1))
+    desired = (one.capacity.desired - other.capacity.desired).astype(np.float64)
     short = (missed[0] > 0.0).astype(np.float64) - (missed[1] > 0.0)
     every = np.full(len(load), 1.0 / len(load))  # hours are summed up, the others are shares of what is known
     return Paired(
-        replica_hours=ratio(hours, every, block=count, seed=seed),
+        replica_hours=ratio(desired * (load.step / timedelta(hours=1)), every, block=count, seed=seed),
         under_provisioned=ratio(short, known.astype(np.float64), block=count, seed=seed),
         unserved=ratio(missed[0] - missed[1], came, block=count, seed=seed),
     )

@@ -18,12 +18,13 @@ Tell = Callable[[int, int], None]  # how much is done, of how much
 _ENDLESS = 1000  # columns: as wide as a table would like to be
 
 
-def print_table(table: Table, width: int = 120, spare: Sequence[str] = ()) -> None:
-    """As wide as the terminal; `width` columns in a file.
+def print_table(table: Table, width: int = 120, spare: Sequence[str] = (), *, is_aside: bool = False) -> None:
+    """As wide as the terminal; `width` columns in a file. `is_aside`: on stderr.
 
     Where that is too narrow it lacks some of the headings in `spare`, the first ones first, rather than cut figures.
     """
-    console = Console(width=None if sys.stdout.isatty() else width, emoji=False)
+    is_terminal = (sys.stderr if is_aside else sys.stdout).isatty()
+    console = Console(width=None if is_terminal else width, emoji=False, stderr=is_aside)
     missing = []
     for heading in spare:
         if console.measure(table, options=console.options.update(width=_ENDLESS)).maximum <= console.width:
@@ -32,12 +33,12 @@ def print_table(table: Table, width: int = 120, spare: Sequence[str] = ()) -> No
         missing.append(heading)
     console.print(table)
     if missing:
-        say(f"a wider terminal also shows {', '.join(missing)}")
+        say(f"a wider terminal also shows {', '.join(missing)}", is_aside=is_aside)
 
 
-def say(text: str) -> None:
-    """One plain line on stdout."""
-    Console(soft_wrap=True, emoji=False).print(text, highlight=False, markup=False)
+def say(text: str, *, is_aside: bool = False) -> None:
+    """One plain line on stdout. `is_aside`: on stderr."""
+    Console(soft_wrap=True, emoji=False, stderr=is_aside).print(text, highlight=False, markup=False)
 
 
 def complain(text: str) -> None:

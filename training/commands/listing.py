@@ -21,6 +21,7 @@ MODULES = {
     "retrain": "training.commands.retrain",
     "backtest": "training.commands.backtest",
     "simulate": "training.commands.simulate",
+    "recommend": "training.commands.recommend",
     "benchmark": "training.commands.benchmark",
     "shipped": "training.commands.shipped",
 }

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from importlib import resources
 from typing import Any
 
@@ -50,6 +51,7 @@ class Preset:
         return replace(self.spec.policy, target_per_replica=self.utilisation * per_replica)
 
 
+@cache
 def presets() -> tuple[Preset, ...]:
     """All nine, by configuration and then by policy."""
     return tuple(_preset(configuration, policy) for configuration in CONFIGURATIONS for policy in POLICIES)

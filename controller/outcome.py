@@ -71,8 +71,10 @@ class Outcome:
     @property
     def current_replicas(self) -> int | None:
         """What the target asks for after the tick; None without a decision."""
-        if self.decision is None or self.is_written:
-            return self.decision and self.decision.replicas
+        if self.decision is None:
+            return None
+        if self.is_written:
+            return self.decision.replicas
         return self.decision.current if self.found is None else self.found
 
     def problem(self, *stages: Stage) -> Problem | None:

@@ -169,7 +169,9 @@ def _judged(tally: Tally, objective: float | None) -> tuple[bool, str, str]:
     if tally.own_short > max(tally.actual_short + spared, allowed):
         return False, "WouldBeShort", "it would be under-provisioned for longer"
     if cost <= 1.0 - EQUAL:
-        return True, "SavesReplicas", "it would need fewer replica-hours and be no worse off"
+        is_shorter = tally.own_short > tally.actual_short + spared
+        gain = "still meet the objective" if is_shorter else "be under-provisioned for no longer"
+        return True, "SavesReplicas", f"it would need fewer replica-hours and {gain}"
     if tally.actual_short > max(tally.own_short, allowed) + spared:
         return _relieved(tally, allowed, cost, has_objective=objective is not None)
     if cost <= 1.0 + EQUAL:

@@ -202,9 +202,15 @@ def test_nothing_is_recommended_that_is_no_better_at_either(
 def test_the_message_has_the_figures_and_names_the_other_one() -> None:
     known = tally(2 * _DAY, own=4, actual=6, own_short=0.01, actual_short=0.02)
     assert verdict(known, None, 'HorizontalPodAutoscaler "web"').message == (
-        "it would need fewer replica-hours and be no worse off: 192.0 replica-hours and 28.8 under-provisioned minutes, "
+        "it would need fewer replica-hours and be under-provisioned for no longer: "
+        "192.0 replica-hours and 28.8 under-provisioned minutes, "
         'against 288.0 and 57.6 of HorizontalPodAutoscaler "web", in 2.0 known days'
     )
+
+
+def test_the_message_says_when_it_is_the_objective_that_makes_it_good_enough() -> None:
+    words = verdict(tally(_DAY, own=5, actual=10, own_short=0.009), 0.01, "it").message
+    assert words.startswith("it would need fewer replica-hours and still meet the objective: ")
 
 
 def test_the_message_says_how_much_is_missing() -> None:

@@ -20,7 +20,6 @@ from controller.registry import Scaler
 from controller.spec import ScalerSpec, SpecError
 
 VERSION = 1
-_ENCODE = json.JSONEncoder(separators=(",", ":"), allow_nan=False, check_circular=False).encode
 
 
 class AccountError(ValueError):
@@ -99,7 +98,7 @@ class Account:
 
     def to_text(self) -> str:
         """The same as one line of text."""
-        return _ENCODE(self.to_json())
+        return codec.to_text(Account, self)
 
     @classmethod
     def from_json(cls, raw: object) -> Account:

@@ -6,6 +6,7 @@ that JSON does not know ("nan", "inf", "-inf") is a text. A Series is what it ho
 
 from __future__ import annotations
 
+import json
 import math
 import types
 import typing
@@ -14,6 +15,8 @@ from dataclasses import fields, is_dataclass
 from datetime import datetime, timedelta
 from enum import Enum
 from functools import cache
+from json.encoder import encode_basestring_ascii
+from operator import attrgetter
 from typing import Any, TypeVar
 
 import numpy as np
@@ -23,17 +26,22 @@ from controller.core.series import Series
 
 LONGEST = 1_000_000  # steps of a history, so that no file can ask for all the memory there is
 _T = TypeVar("_T")
-_Codec = tuple[Callable[[Any], Any], Callable[[Any, str], Any]]
-"""Value to JSON; JSON and where it stands, to a value."""
+_Codec = tuple[Callable[[Any], str], Callable[[Any, str], Any]]
+"""Value to JSON text, at once: plain values on the way take longer. JSON, and where it stands, to a value."""
 
 
 class CodecError(ValueError):
     """JSON is not what the type says. The message names the place."""
 
 
+def to_text(kind: type[_T], value: _T) -> str:
+    """`value` as JSON in one line."""
+    return _codec_of(kind)[0](value)
+
+
 def to_json(kind: type[_T], value: _T) -> Any:  # noqa: ANN401  # JSON is
     """`value` as plain JSON values."""
-    return _codec_of(kind)[0](value)
+    return json.loads(to_text(kind, value))
 
 
 def from_json(kind: type[_T], raw: object, where: str = "") -> _T:
@@ -64,10 +72,10 @@ def _record(kind: Any) -> _Codec:  # noqa: ANN401  # a dataclass
     hints = typing.get_type_hints(kind)
     parts = {one.name: (_camel(one.name), _codec(hints[one.name])) for one in fields(kind) if one.init}
     names = {told: (name, codec[1]) for name, (told, codec) in parts.items()}
-    writers = [(name, told, codec[0]) for name, (told, codec) in parts.items()]
+    writers = [(attrgetter(name), f'"{told}":', codec[0]) for name, (told, codec) in parts.items()]
 
-    def write(value: Any) -> dict[str, Any]:  # noqa: ANN401
-        return {told: encode(getattr(value, name)) for name, told, encode in writers}
+    def write(value: Any) -> str:  # noqa: ANN401
+        return "{" + ",".join([told + encode(get(value)) for get, told, encode in writers]) + "}"
 
     def read(raw: Any, where: str) -> Any:  # noqa: ANN401
         if not isinstance(raw, dict):
@@ -89,7 +97,7 @@ def _optional(*kinds: Any) -> _Codec:  # noqa: ANN401
         raise TypeError(f"{kinds} cannot be told apart in JSON, only one type and None")
     write, read = _codec(inner[0])
     return (
-        lambda value: None if value is None else write(value),
+        lambda value: "null" if value is None else write(value),
         lambda raw, where: None if raw is None else read(raw, where),
     )
 
@@ -101,7 +109,7 @@ def _tuple(*kinds: Any) -> _Codec:  # noqa: ANN401
 def _many(inner: _Codec) -> _Codec:
     write, read = inner
     return (
-        lambda values: [write(one) for one in values],
+        lambda values: "[" + ",".join([write(one) for one in values]) + "]",
         lambda raw, where: tuple(read(one, _item(where, at)) for at, one in enumerate(_listed(raw, where))),
     )
 
@@ -113,7 +121,10 @@ def _fixed(inner: tuple[_Codec, ...]) -> _Codec:
             raise CodecError(f"{where} must have {len(inner)} items, not {len(values)}")
         return tuple(codec[1](one, _item(where, at)) for at, (codec, one) in enumerate(zip(inner, values, strict=True)))
 
-    return lambda values: [codec[0](one) for codec, one in zip(inner, values, strict=True)], read
+    def write(values: Any) -> str:  # noqa: ANN401
+        return "[" + ",".join([codec[0](one) for codec, one in zip(inner, values, strict=True)]) + "]"
+
+    return write, read
 
 
 def _mapping(*kinds: Any) -> _Codec:  # noqa: ANN401
@@ -125,7 +136,10 @@ def _mapping(*kinds: Any) -> _Codec:  # noqa: ANN401
             raise CodecError(f"{where} must be an object, not {raw!r:.40}")
         return {key[1](name, where): inner[1](value, _at(where, name)) for name, value in raw.items()}
 
-    return lambda values: {key[0](name): inner[0](value) for name, value in values.items()}, read
+    def write(values: Any) -> str:  # noqa: ANN401
+        return "{" + ",".join([f"{key[0](name)}:{inner[0](value)}" for name, value in values.items()]) + "}"
+
+    return write, read
 
 
 def _enum(kind: type[Enum]) -> _Codec:
@@ -135,12 +149,12 @@ def _enum(kind: type[Enum]) -> _Codec:
         except ValueError as error:
             raise CodecError(f"{where}: {error}") from error
 
-    return lambda value: value.value, read
+    return lambda value: encode_basestring_ascii(value.value), read
 
 
-def _number(value: float) -> float | str:
+def _number(value: float) -> str:
     number = float(value)
-    return number if math.isfinite(number) else str(number)
+    return repr(number) if math.isfinite(number) else f'"{number}"'
 
 
 def _read_number(raw: Any, where: str) -> float:  # noqa: ANN401
@@ -175,12 +189,12 @@ def _read_duration(raw: Any, where: str) -> timedelta:  # noqa: ANN401
         raise CodecError(f"{where}: {error}") from error
 
 
-def _array(values: NDArray[np.float64]) -> Any:  # noqa: ANN401
-    return values.tolist() if np.isfinite(values).all() else _nested(values.tolist())
+def _array(values: NDArray[np.float64]) -> str:
+    return str(values.tolist()).replace(" ", "") if np.isfinite(values).all() else _nested(values.tolist())
 
 
-def _nested(value: Any) -> Any:  # noqa: ANN401
-    return [_nested(one) for one in value] if isinstance(value, list) else _number(value)
+def _nested(value: Any) -> str:  # noqa: ANN401
+    return "[" + ",".join([_nested(one) for one in value]) + "]" if isinstance(value, list) else _number(value)
 
 
 def _read_array(raw: Any, where: str) -> NDArray[np.float64]:  # noqa: ANN401
@@ -190,16 +204,20 @@ def _read_array(raw: Any, where: str) -> NDArray[np.float64]:  # noqa: ANN401
         raise CodecError(f"{where} must be numbers in rows of one length: {error}") from error
 
 
-def _series(series: Series) -> dict[str, Any]:
+def _series(series: Series) -> str:
     held = np.flatnonzero(~np.isnan(series.values))
     backs = len(series) - 1 - held
-    known = [[int(back), _number(value)] for back, value in zip(backs, series.values[held], strict=True)]
-    return {
-        "end": series.end.isoformat(),
-        "step": series.step.total_seconds(),
-        "length": len(series),
-        "known": known,
-    }
+    known = ",".join([f"[{back},{_number(value)}]" for back, value in zip(backs, series.values[held], strict=True)])
+    about = f'"end":{_time(series.end)},"step":{_duration(series.step)},"length":{len(series)}'
+    return f'{{{about},"known":[{known}]}}'
+
+
+def _time(time: datetime) -> str:
+    return f'"{time.isoformat()}"'
+
+
+def _duration(duration: timedelta) -> str:
+    return repr(duration.total_seconds())
 
 
 def _read_series(raw: Any, where: str) -> Series:  # noqa: ANN401
@@ -241,11 +259,11 @@ def _camel(name: str) -> str:
 
 _PLAIN: dict[Any, _Codec] = {
     float: (_number, _read_number),
-    int: (int, _exactly(int)),
-    bool: (bool, _exactly(bool)),
-    str: (str, _exactly(str)),
-    datetime: (datetime.isoformat, _read_time),
-    timedelta: (timedelta.total_seconds, _read_duration),
+    int: (lambda value: str(int(value)), _exactly(int)),
+    bool: (lambda value: "true" if value else "false", _exactly(bool)),
+    str: (encode_basestring_ascii, _exactly(str)),
+    datetime: (_time, _read_time),
+    timedelta: (_duration, _read_duration),
     Series: (_series, _read_series),
 }
 _GENERIC: dict[Any, Callable[..., _Codec]] = {

@@ -152,7 +152,7 @@ def test_without_a_forecast(problems: tuple[Problem, ...], words: str) -> None:
     assert not {"Trust", "Without it"} & made.keys()
 
 
-def _track(**changes: float) -> Memory:
+def _track(**changes: Any) -> Memory:
     return Memory(track=TrackRecord(settled=40.0, watched=40.0, covered=36.0, **changes))
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from sandbox.cluster import CommandError, Sandbox
 from sandbox.controller import REPOSITORY, Controller
@@ -29,10 +30,10 @@ def _plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
 
 
-def _scaled(scene: Scene, controller: Controller, **spec: object) -> str:
+def _scaled(scene: Scene, controller: Controller) -> str:
     """When a forecast of 95 made a Deployment of 1 one of 10; a few decisions later, as it loses trust again."""
     scene.sees(45)
-    scene.apply(workload(), scene.scaler(forecast={"model": "always-95"}, **spec))
+    scene.apply(workload(), scene.scaler(forecast={"model": "always-95"}))
     scene.await_replicas(10)
     await_decisions(controller, scene, 2)
     return next(str(tick["time"]) for tick in _ticks(controller, scene) if tick["isWritten"])
@@ -122,6 +123,23 @@ def test_through_the_api_server_as_far_as_a_loopback_controller_can_be_reached(
     assert f"{scene.namespace}/web, " in told
     assert "the last decision, from the status" in told
     assert "Seen: to be ready for 45, seen 45" in told
+
+
+def test_the_role_in_the_guide_is_enough_and_needed(sandbox: Sandbox, scene: Scene) -> None:
+    """As the guide has it, whoever it is bound to gets as far as the Service, here without endpoints; others do not."""
+    guide = (REPOSITORY / "docs" / "guide" / "explain.md").read_text(encoding="utf-8")
+    role = yaml.safe_load(guide.partition("```yaml\n")[2].partition("```")[0])
+    sandbox.apply(role)
+    sandbox.kubectl(
+        "create", "clusterrolebinding", scene.namespace, f"--clusterrole={role['metadata']['name']}", "--user=anna"
+    )
+    scene.kubectl("create", "service", "clusterip", "predictive-scaler", "--tcp=http:8080")
+    ask = f"/api/v1/namespaces/{scene.namespace}/services/predictive-scaler:http/proxy/api/v1/scalers"
+    with pytest.raises(CommandError, match="no endpoints available"):
+        sandbox.kubectl("get", "--raw", ask, "--as=anna")
+    with pytest.raises(CommandError, match="cannot get resource"):
+        sandbox.kubectl("get", "--raw", ask, "--as=bob")
+    assert "predictive-scaler" in sandbox.kubectl("get", "services", "--all-namespaces", "--as=anna")
 
 
 def test_a_scaler_that_is_not_there(scene: Scene, controller: Controller) -> None:

@@ -62,10 +62,14 @@ class Wanted:
         )
 
     def aimed(self, scene: Scene, mean_replicas: float | None) -> Policy:
-        """The policy on the scene: a spec's own target stays, unless replicas are measured by the load itself."""
+        """The policy on the scene: a spec's own target stays, unless replicas are measured by the load itself.
+
+        It decides once a step at most, and knows that.
+        """
+        paced = replace(self.policy, interval=max(self.policy.interval, scene.load.step))
         if self.has_spec and mean_replicas is None:
-            return self.policy
-        return replace(self.policy, target_per_replica=scene.per_replica)
+            return paced
+        return replace(paced, target_per_replica=scene.per_replica)
 
     def _serves(self, material: Material, per_replica: float | None, mean_replicas: float | None) -> float:
         if per_replica is not None and mean_replicas is not None:

@@ -44,6 +44,7 @@ e2e: toolchain ## The tests on a real control plane and a real Prometheus
 
 bench: setup ## Measure ticks, forecasts and reading beside their baselines
 	@$(BIN)/python -m tests.bench.ticks
+	@$(BIN)/python -m tests.bench.records
 	@$(BIN)/python -m tests.bench.forecasts
 	@$(BIN)/python -m tests.bench.anomalies
 	@$(BIN)/python -m tests.bench.logs

@@ -18,6 +18,7 @@ from tests.e2e.driving import Scene, await_decisions, eventually, when, workload
 pytestmark = pytest.mark.e2e
 
 LOOPBACK = "127.0.0.1"
+PORT = {"name": "http", "port": 8080}
 
 
 @pytest.fixture(autouse=True)
@@ -50,6 +51,13 @@ def _records(controller: Controller, scene: Scene) -> str:
 def _explain(scene: Scene, controller: Controller, *arguments: str) -> str:
     address = f"http://{controller.address}"
     return scene.kubectl("predictivescaler", "explain", "web", "--controller", address, *arguments)
+
+
+def _service(name: str, **spec: Any) -> dict[str, Any]:
+    """Labelled as the chart's."""
+    labels = {"app.kubernetes.io/name": "predictive-scaler"}
+    metadata = {"name": name, "labels": labels}
+    return {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": {"ports": [PORT], **spec}}
 
 
 def test_kubectl_tells_why_in_sentences(scene: Scene, controller: Controller) -> None:
@@ -98,22 +106,13 @@ def test_through_the_api_server_as_far_as_a_loopback_controller_can_be_reached(
     scene.sees(45)
     scene.apply(workload(), scene.scaler())
     scene.await_replicas(5)
-    labels = {"app.kubernetes.io/name": "predictive-scaler"}
-    port = {"name": "http", "port": 8080}
-    scene.apply(
-        {
-            "apiVersion": "v1",
-            "kind": "Service",
-            "metadata": {"name": "psc", "labels": labels},
-            "spec": {"ports": [port]},
-        }
-    )
+    scene.apply(_service("psc"))
     slice_ = {
         "apiVersion": "discovery.k8s.io/v1",
         "kind": "EndpointSlice",
         "metadata": {"name": "psc", "labels": {"kubernetes.io/service-name": "psc"}},
         "addressType": "IPv4",
-        "ports": [port],
+        "ports": [PORT],
         "endpoints": [{"addresses": [LOOPBACK]}],
     }
     with pytest.raises(CommandError, match="may not be in the loopback range"):
@@ -133,7 +132,7 @@ def test_the_role_in_the_guide_is_enough_and_needed(sandbox: Sandbox, scene: Sce
     sandbox.kubectl(
         "create", "clusterrolebinding", scene.namespace, f"--clusterrole={role['metadata']['name']}", "--user=anna"
     )
-    scene.kubectl("create", "service", "clusterip", "predictive-scaler", "--tcp=http:8080")
+    scene.apply(_service("predictive-scaler", selector={"app": "nothing"}))
     ask = f"/api/v1/namespaces/{scene.namespace}/services/predictive-scaler:http/proxy/api/v1/scalers"
     with pytest.raises(CommandError, match="no endpoints available"):
         sandbox.kubectl("get", "--raw", ask, "--as=anna")

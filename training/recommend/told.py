@@ -58,19 +58,30 @@ def sentences(choice: Choice, zone: tzinfo) -> Words:
     outcome = "" if choice.is_met else " None was: it comes nearest."
     yield (f"Recommended: {winner.candidate.about}. Of {len(choice.tried)} candidates {choice.wish.words}.{outcome}")
     yield f"Chosen by {_span(searched, zone)}: {_told(winner.point, searched)}."
+    yield from _without(choice)
     kept = "as wanted" if choice.is_kept else "NOT as wanted: choose on more data, or ask for less"
     yield f"Judged on {_span(held, zone)}, which it was not chosen by: {_told(choice.judged, held)}; {kept}."
     yield from _beside(choice)
+
+
+def _without(choice: Choice) -> Words:
+    """What the forecast was worth, where there was one."""
+    others = [one for one in choice.tried if not one.candidate.forecasts]
+    if len(others) == len(choice.tried) or not choice.winner.candidate.forecasts:
+        return
+    best = others[choice.wish.best(others, choice.days)]
+    yield f"There the best without a forecast, {best.candidate.about}: {_told(best.point, choice.searched)}."
 
 
 def _beside(choice: Choice) -> Words:
     """What others had on the span that it is judged on."""
     study, price = choice.beside, choice.beside.scene.price
     value = worth(study, choice.judged)
+    closed = "" if value.gap_closed is None else f", {value.gap_closed:.0%} of the way from it to an oracle"
     against = (
         "no HPA from 40 % to 90 % is short as often"
         if value.cost_below_hpa is None
-        else f"{_less(value.cost_below_hpa)} than the HPA that is short as often"
+        else f"{_less(value.cost_below_hpa)} than the HPA that is short as often{closed}"
     )
     yield (
         f"There it costs {_less(value.cost_below_static)} than the smallest fixed size that is always enough "

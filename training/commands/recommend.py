@@ -136,7 +136,7 @@ def recommend(
         forecasts = None
         if own.model is not None:
             clock = source.zone or material.zone
-            forecasts = material.forecasts(own.model, clock, max(startup + step, reach()), show("forecasts"))
+            forecasts = material.forecasts(own.model, clock, max(startup + step, reach(step)), show("forecasts"))
         found = choose(
             target,
             goal,

@@ -104,7 +104,7 @@ def simulate(
         forecasts = None
         if own.model is not None:
             zone = source.zone or own.zone or material.zone
-            ahead = max(judged.window, reach()) if matrix else judged.window
+            ahead = max(judged.window, reach(step)) if matrix else judged.window
             forecasts = material.forecasts(own.model, zone, ahead, show("forecasts"))
         found = study(
             scene,

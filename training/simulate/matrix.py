@@ -73,9 +73,9 @@ def of_presets(
     )
 
 
-def reach() -> timedelta:
-    """How far ahead the presets look."""
-    return max(preset.spec.policy.window for preset in presets())
+def reach(step: timedelta) -> timedelta:
+    """How far ahead the presets look that decide once a step at most."""
+    return max(one.spec.policy.lead_time + max(one.spec.interval, step) for one in presets())
 
 
 def unbounded(preset: Preset, per_replica: float, *, lowest: int, highest: int) -> Policy:

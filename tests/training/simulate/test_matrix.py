@@ -87,7 +87,8 @@ def test_a_preset_that_adds_one_at_a_time_still_does() -> None:
 
 
 def test_forecasts_reach_as_far_as_the_presets_look() -> None:
-    assert reach() == timedelta(minutes=35)
+    assert reach(STEP) == timedelta(minutes=35)
+    assert reach(timedelta(minutes=10)) == timedelta(minutes=40)
 
 
 def test_trials_answer_in_their_order_whoever_is_done_first() -> None:

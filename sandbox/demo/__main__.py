@@ -6,11 +6,13 @@ and a steep morning comes, sixty times as fast as it did.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 from rich.console import Console
 
@@ -60,6 +62,8 @@ def _play() -> None:
         _apply(sandbox, replay, prometheus)
         console.print("[bold]5. The morning[/]")
         samples = _watch(sandbox, controller, replay)
+        console.print("[bold]6. Why?[/] Any decision can be asked for, also that of the steepest moment")
+        _explain(sandbox, controller, samples)
         recording = record(replay, samples, prometheus)
     comparison = outcome.compare(recording)
     console.print(outcome.table(comparison))
@@ -108,6 +112,17 @@ def _apply(sandbox: Sandbox, replay: Replay, prometheus: Prometheus) -> None:
     sandbox.apply(scene.deployment(max(2, -int(-rate // scene.TARGET_PER_REPLICA))))
     sandbox.kubectl("rollout", "status", f"deployment/{scene.NAME}", "-n", scene.NAMESPACE, "--timeout=60s")
     sandbox.apply(scene.scaler(prometheus.url))
+
+
+def _explain(sandbox: Sandbox, controller: Controller, samples: list[Sample]) -> None:
+    """The decision that added most, as anyone can ask for it."""
+    _, steepest = max(pairwise(samples), key=lambda pair: pair[1].desired - pair[0].desired)
+    at = steepest.wall.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    address = f"http://{controller.address}"
+    command = ["explain", scene.NAME, "-n", scene.NAMESPACE, "--at", at, "--controller", address]
+    console.print(f"   predictive-scaler {' '.join(command)}")
+    environment = os.environ | {"KUBECONFIG": str(sandbox.kubeconfig)}
+    subprocess.run([sys.executable, "-m", "client", *command], check=True, cwd=REPOSITORY, env=environment)
 
 
 def _watch(sandbox: Sandbox, controller: Controller, replay: Replay) -> list[Sample]:

@@ -18,7 +18,7 @@ from controller.core.decide import Decision
 MIB = 64.0  # with 1,000 scalers an hour of ticks of 15 s, with ten four days: about 300 bytes each
 BLOCK = 64  # accounts that make room together, and that are unpacked for the last one
 _OVERHEAD = 64  # bytes that Python and a list need for one account besides its own
-_LEVEL, _WINDOW, _MEMORY = 3, -15, 6  # of zlib: the window holds two accounts, and little must be cleared for each
+_LEVEL, _WINDOW, _MEMORY = 3, -13, 5  # of zlib: the window holds two accounts, and little must be cleared for each
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

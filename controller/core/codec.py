@@ -24,14 +24,21 @@ from numpy.typing import NDArray
 
 from controller.core.series import Series
 
+_REMEMBERED = 4096  # texts of shared values, at most: a few MiB
 LONGEST = 1_000_000  # steps of a history, so that no file can ask for all the memory there is
 _T = TypeVar("_T")
+_SHARED: set[type] = set()
 _Codec = tuple[Callable[[Any], str], Callable[[Any, str], Any]]
 """Value to JSON text, at once: plain values on the way take longer. JSON, and where it stands, to a value."""
 
 
 class CodecError(ValueError):
     """JSON is not what the type says. The message names the place."""
+
+
+def share(*kinds: type) -> None:
+    """Write a value of these frozen dataclasses once, of however many it is part; to be said before any is written."""
+    _SHARED.update(kinds)
 
 
 def to_text(kind: type[_T], value: _T) -> str:
@@ -88,7 +95,22 @@ def _record(kind: Any) -> _Codec:  # noqa: ANN401  # a dataclass
         except (TypeError, ValueError) as error:
             raise CodecError(f"{where or kind.__name__}: {error}") from error
 
-    return write, read
+    return _once(write) if kind in _SHARED else write, read
+
+
+def _once(write: Callable[[Any], str]) -> Callable[[Any], str]:
+    """By identity, which costs nothing; a value that is held cannot give its place to another one."""
+    held: dict[int, tuple[Any, str]] = {}
+
+    def written(value: Any) -> str:  # noqa: ANN401
+        found = held.get(id(value))
+        if found is None:
+            if len(held) >= _REMEMBERED:
+                held.clear()
+            found = held[id(value)] = (value, write(value))
+        return found[1]
+
+    return written
 
 
 def _optional(*kinds: Any) -> _Codec:  # noqa: ANN401

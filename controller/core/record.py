@@ -20,6 +20,8 @@ from controller.core.memory import Memory
 from controller.core.policy import Policy
 from controller.core.series import Observation, Series
 
+codec.share(Memory, Policy)  # what one decision leaves the next one starts from, and rules seldom change
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inputs:
@@ -103,13 +105,22 @@ def _judged(forecast: Forecast, policy: Policy) -> int:
 
 def _readable(history: Series, forecast: Forecast | None, policy: Policy, memory: Memory) -> Series:
     """The history with NaN where no rule looks: neither a truth that was waited for, nor a naive forecast's value."""
-    is_read = np.zeros(len(history), dtype=bool)
+    values = np.full(len(history), np.nan)
     if forecast is not None:
         for start, end in _windows(history, forecast, policy, memory):
-            is_read[_steps(history, start, end)] = True
-        recorded = np.flatnonzero(np.isfinite(history.values))
-        is_read[recorded[-1:]] = True
-    return replace(history, values=np.where(is_read, history.values, np.nan))
+            steps = _steps(history, start, end)
+            values[steps] = history.values[steps]
+        last = _last_recorded(history)
+        values[last] = history.values[last]
+    return replace(history, values=values)
+
+
+def _last_recorded(history: Series) -> slice:
+    """Mostly the very last; empty where there is none."""
+    if len(history) and np.isfinite(history.values[-1]):
+        return slice(len(history) - 1, None)
+    recorded = np.flatnonzero(np.isfinite(history.values))
+    return slice(recorded[-1], recorded[-1] + 1) if len(recorded) else slice(0, 0)
 
 
 def _windows(

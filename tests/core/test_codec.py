@@ -17,9 +17,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from controller.core import record as _shares_policies  # noqa: F401
 from controller.core.codec import LONGEST, CodecError, from_json, to_json
+from controller.core.policy import Policy
 from controller.core.series import Series
-from tests.builders import NOW, seconds, series
+from tests.builders import NOW, policy, seconds, series
 
 
 class Colour(StrEnum):
@@ -168,3 +170,9 @@ def test_an_array_that_cannot_be(raw: object) -> None:
 def test_a_type_that_json_cannot_tell_is_a_mistake(kind: Any) -> None:
     with pytest.raises(TypeError):
         to_json(kind, None)
+
+
+def test_a_shared_value_is_written_as_it_is_and_not_as_another_was() -> None:
+    rails = [policy(high=high) for high in range(1, 5000)]  # more than are remembered
+    for one in (*rails, *rails[-9:]):
+        assert to_json(Policy, one)["maxReplicas"] == one.max_replicas

@@ -84,10 +84,12 @@ def _at_risk(study: Study, goal: AtRisk) -> Iterator[str]:
         f"replica-hours, HPA {_count(hours[HPA])}, oracle {_count(hours[ORACLE])}: {_share(goal.gap_closed)} of the "
         f"gap closed, with {_count(changes[PREDICTIVE])} changes of size (HPA {_count(changes[HPA])})."
     )
-    yield (
-        f"For at most the replica-hours of the HPA at {study.reference.setting:.0%} it leaves "
-        f"{_share(goal.unserved_below_hpa)} less load unserved."
-    )
+    saved = goal.unserved_below_hpa
+    if saved is not None:
+        yield (
+            f"For at most the replica-hours of the HPA at {study.reference.setting:.0%} it leaves {abs(saved):.1%} "
+            f"{'less' if saved >= 0.0 else 'more'} load unserved."
+        )
 
 
 def _titled(study: Study, name: str, point: Point) -> str:

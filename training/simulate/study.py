@@ -6,24 +6,22 @@ Must not read data or write files; what is replayed is handed in.
 from __future__ import annotations
 
 import math
-import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Protocol
 
 import numpy as np
 
 from controller.core.policy import Policy
 from controller.core.series import Series
 from controller.spec import parse
-from training import workers
 from training.simulate import hpa
 from training.simulate.capacity import Capacity, SimulationError, lag_of
 from training.simulate.engine import replay
 from training.simulate.foresight import Forecasts
 from training.simulate.frontier import Frontier, Point
 from training.simulate.log import Log, Run
+from training.simulate.parallel import Task, answers
 from training.simulate.policies import oracle, reactive, static
 from training.simulate.prices import Price
 from training.simulate.scores import score
@@ -100,8 +98,7 @@ class Study:
     """The HPA that is shown."""
 
 
-class _Task(Protocol):
-    def run(self) -> list[tuple[Run, Point]]: ...
+_Found = list[tuple[Run, Point]]
 
 
 def study(
@@ -115,8 +112,8 @@ def study(
 ) -> Study:
     """Replay all that is asked for. Raises SimulationError, and what `keep` raises."""
     tasks = _tasks(scene, question, forecasts)
-    found: list[tuple[Run, Point]] = []
-    for done, answer in enumerate(_answers(tasks, cores or len(os.sched_getaffinity(0))), start=1):
+    found: _Found = []
+    for done, (_, answer) in enumerate(answers(tasks, cores), start=1):
         found += answer
         for run, _ in answer:
             if run.log is not None and run.name in question.names:
@@ -143,24 +140,9 @@ def _ordered(points: Iterable[Point]) -> tuple[Point, ...]:
     return tuple(sorted({point.setting: point for point in points}.values(), key=lambda point: point.setting))
 
 
-def _answers(tasks: Sequence[_Task], cores: int) -> Iterator[list[tuple[Run, Point]]]:
-    """In processes of their own where that is worth it."""
-    if cores == 1 or len(tasks) == 1:
-        yield from map(_run, tasks)
-        return
-    for _, answer in workers.each(_run, tasks, workers=cores, preload=(__name__,)):
-        if isinstance(answer, workers.BrokenError):
-            raise SimulationError(f"a replay did not end: {answer}")
-        yield answer
-
-
-def _run(task: _Task) -> list[tuple[Run, Point]]:
-    return task.run()
-
-
-def _tasks(scene: Scene, question: Question, forecasts: Forecasts | None) -> list[_Task]:
+def _tasks(scene: Scene, question: Question, forecasts: Forecasts | None) -> list[Task[_Found]]:
     """The longest first, so that none begins when all others have ended."""
-    tasks: list[_Task] = []
+    tasks: list[Task[_Found]] = []
     if question.policy is not None and PREDICTIVE in question.names:
         own = _setting(question.policy)
         swept = [one for one in _settings(question.policy) if one != own] if question.is_swept else []
@@ -195,7 +177,7 @@ class _Predictive:
     forecasts: Forecasts | None
     is_logged: bool
 
-    def run(self) -> list[tuple[Run, Point]]:
+    def run(self) -> _Found:
         scene = self.scene
         log = Log.of(len(scene.load)) if self.is_logged else None
         watched = {"witness": log.take} if log is not None else {}
@@ -219,7 +201,7 @@ class _Reactive:
     scene: Scene
     utilisation: float
 
-    def run(self) -> list[tuple[Run, Point]]:
+    def run(self) -> _Found:
         scene, log = self.scene, Log.of(len(self.scene.load))
         policy = hpa_policy(scene, self.utilisation)
         capacity = replay(
@@ -236,7 +218,7 @@ class _Sweep:
     scene: Scene
     utilisations: tuple[float, ...]
 
-    def run(self) -> list[tuple[Run, Point]]:
+    def run(self) -> _Found:
         scene = self.scene
         targets = np.array([scene.target(utilisation) for utilisation in self.utilisations])
         asked = hpa.sizes(
@@ -256,7 +238,7 @@ class _Known:
 
     scene: Scene
 
-    def run(self) -> list[tuple[Run, Point]]:
+    def run(self) -> _Found:
         scene = self.scene
         bounds = {"lowest": scene.lowest, "highest": scene.highest}
         fixed = static(scene.load, scene.per_replica, **bounds)

@@ -5,7 +5,6 @@ Must not choose among them.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -14,12 +13,11 @@ import numpy as np
 
 from controller.core.policy import Policy
 from controller.core.series import Series
-from training import workers
-from training.simulate.capacity import SimulationError
 from training.simulate.engine import replay
 from training.simulate.foresight import Forecasts
 from training.simulate.frontier import Point
 from training.simulate.log import Run
+from training.simulate.parallel import answers
 from training.simulate.study import Scene
 
 Tell = Callable[[int, int], None]
@@ -55,24 +53,11 @@ class Trial:
 
 def points(trials: Sequence[Trial], *, cores: int | None = None, tell: Tell = lambda _done, _all: None) -> list[Point]:
     """What came of each, in their order. Raises SimulationError."""
-    count = cores or len(os.sched_getaffinity(0))
     found: dict[int, Point] = {}
-    if count == 1 or len(trials) <= 1:
-        for place, trial in enumerate(trials):
-            found[place] = trial.run()
-            tell(len(found), len(trials))
-        return list(found.values())
-    numbered = list(enumerate(trials))
-    for (place, _), answer in workers.each(_run, numbered, workers=count, preload=(__name__,)):
-        if isinstance(answer, workers.BrokenError):
-            raise SimulationError(f"a replay did not end: {answer}")
-        found[place] = answer
+    for place, point in answers(trials, cores):
+        found[place] = point
         tell(len(found), len(trials))
     return [found[place] for place in range(len(trials))]
-
-
-def _run(numbered: tuple[int, Trial]) -> Point:
-    return numbered[1].run()
 
 
 def averaged(load: Series, over: timedelta) -> Series:

@@ -55,8 +55,8 @@ def as_json(choice: Choice, namespace: str | None) -> str:
 def sentences(choice: Choice, zone: tzinfo) -> Words:
     """Why it, and what became of it where it was not chosen by."""
     winner, searched, held = choice.winner, choice.searched, choice.beside.scene
-    outcome = "" if choice.is_met else " None was: it comes nearest."
-    yield (f"Recommended: {winner.candidate.about}. Of {len(choice.tried)} candidates {choice.wish.words}.{outcome}")
+    outcome = "" if choice.is_met else " None keeps to that: it comes nearest."
+    yield f"Recommended: {winner.candidate.about}. Of {len(choice.tried)} candidates {choice.wish.words}.{outcome}"
     yield f"Chosen by {_span(searched, zone)}: {_told(winner.point, searched)}."
     yield from _without(choice)
     kept = "as wanted" if choice.is_kept else "NOT as wanted: choose on more data, or ask for less"

@@ -39,8 +39,10 @@ class Risk:
 
     @property
     def words(self) -> str:
-        """As in "the cheapest of ..."."""
-        return f"the cheapest that was short at most {self.share * 100:g} % of the time"
+        """As in "of all it is ..."."""
+        return (
+            f"the calmest within {SAME:.0%} of the cheapest that was short at most {self.share * 100:g} % of the time"
+        )
 
     def meets(self, point: Point, days: float) -> bool:  # noqa: ARG002  # as of a Budget
         """Whether a point of so many days keeps to it."""
@@ -64,9 +66,9 @@ class Budget:
 
     @property
     def words(self) -> str:
-        """As in "the safest of ..."."""
+        """As in "of all it is ..."."""
         unit = "replica-hours" if self.unit == _HOURS else self.unit
-        return f"the one that was short least for at most {self.amount:g} {unit} a day"
+        return f"the calmest within {SAFE:.0%} of the one that was short least for at most {self.amount:g} {unit} a day"
 
     def meets(self, point: Point, days: float) -> bool:
         """Whether a point of so many days keeps to it."""

@@ -142,7 +142,7 @@ def test_a_budget_is_kept_to_and_json_can_be_had(run: Run, tmp_path: Path) -> No
 
 def test_what_nobody_can_meet_is_said(run: Run) -> None:
     text, _ = run(*_BLIND, *_SPANS, "--budget", "1h")
-    assert "None was: it comes nearest." in _comment(text)
+    assert "None keeps to that: it comes nearest." in _comment(text)
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ check: setup ## Lint, types, layers and the fast tests
 e2e: toolchain ## The tests on a real control plane and a real Prometheus
 	@$(BIN)/pytest -q -m e2e
 
-bench: setup ## Measure ticks, forecasts and reading beside their baselines
+bench: setup ## Measure cost, forecasts and decisions beside their baselines
 	@$(BIN)/python -m tests.bench.ticks
 	@$(BIN)/python -m tests.bench.records
 	@$(BIN)/python -m tests.bench.forecasts
@@ -50,6 +50,8 @@ bench: setup ## Measure ticks, forecasts and reading beside their baselines
 	@$(BIN)/python -m tests.bench.logs
 	@$(BIN)/python -m tests.bench.fleet
 	@$(BIN)/python -m tests.bench.experiments
+	@$(BIN)/python -m tests.bench.decisions
+	@$(BIN)/python -m tests.bench.coverage
 
 manifests: toolchain ## Render manifests/install.yaml and the reference from the chart
 	@$(BIN)/python -m manifests

@@ -29,6 +29,7 @@ GROUPS, MORE_GROUPS = 40, 400  # of steps alike by what is known: more begin to 
 REACHES = (1, 2, 3, 4, 6, 8, 12, 20, 40, 80, 160, 480)  # steps, of the means that a linear forecast is made of
 WAVES = 4  # of the time of day, in a linear forecast
 _DAYS_BACK = 7
+_NOTHING = 1e-9  # requests a second
 _WIDE = 5.0  # deviations after which a weight is nothing
 
 
@@ -56,7 +57,7 @@ def smoothed(load: Series, deviation: timedelta) -> Floats:
 def remainder(load: Series, known: Floats, after: timedelta) -> Remainder:
     """How much `known` leaves, and how much of that could be told beforehand."""
     seconds, lag = load.step.total_seconds(), after // load.step
-    left = (load.values - known) / np.sqrt(known / seconds)
+    left = (load.values - known) / np.sqrt(np.maximum(known, _NOTHING) / seconds)
     return Remainder(
         dispersion=float((left**2).mean()),
         autocorrelation=float(np.corrcoef(left[:-lag], left[lag:])[0, 1]),

@@ -32,7 +32,7 @@ from training.simulate.foresight import Forecasts
 from training.simulate.frontier import Frontier, Point
 from training.simulate.log import Run
 from training.simulate.material import Material, gather
-from training.simulate.study import HPA, ORACLE, PREDICTIVE, STATIC, Question, Scene, Study, study
+from training.simulate.study import HPA, OBJECTIVES, ORACLE, PREDICTIVE, STATIC, Question, Scene, Study, study
 from training.simulate.trials import Trial, points
 from training.simulate.wanted import Wanted
 from training.windows import Window
@@ -47,7 +47,6 @@ GAP_GOALS, UNSERVED_GOAL = (0.65, 0.8), 0.7
 GOAL = 0.01  # the share of time at which all are compared
 SMOOTHED = (0.5, 1, 2, 5, 10)  # minutes
 RISKS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05)
-OBJECTIVES = (0.05, 0.02, 0.01, 0.005, 0.001, 0.0001, 0.00003)  # the last spend as much as the HPA at 50 %
 SWEEP = (0.07, 0.05, 0.03, 0.02, 0.01, 0.005, 0.002, 0.001, 0.0005)  # objectives, beyond RISKS at both ends
 RIVALS = tuple(percent / 100 for percent in (*range(1, 20), *range(20, 121, 2)))  # targets of HPAs, beyond the usual
 MEAN_REPLICAS = 8.0

@@ -163,6 +163,22 @@ def _prepared(record: Record, forecast: Forecast) -> str:
 
 
 def _trust(record: Record) -> str:
+    return " ".join([_skill(record), *_worth(record)])
+
+
+def _worth(record: Record) -> Iterator[str]:
+    """What both ways cost, where that counts."""
+    rivals = record.memory.rivals
+    if record.inputs.policy.objective is None or rivals.watched == 0.0:
+        return
+    forecast, reactive = rivals.forecast_cost / rivals.watched, rivals.reactive_cost / rivals.watched
+    yield (
+        f"For the same objective it would have needed {forecast:.4g} replicas, reacting alone {reactive:.4g}: by that "
+        f"it counts {record.decision.demand.worth:.0%} at most."
+    )
+
+
+def _skill(record: Record) -> str:
     track, weight = record.memory.track, record.decision.demand.weight
     if track.settled < MIN_SETTLED:
         few = f"only {_count(track.settled, 'forecast')}" if track.settled else "no forecast yet"

@@ -54,6 +54,7 @@ class Reason(StrEnum):
     METRICS_FOUND = "MetricsFound"
     FORECASTING = "Forecasting"
     LOSING_TO_NAIVE = "LosingToNaive"
+    REACTING_IS_CHEAPER = "ReactingIsCheaper"
     NO_FORECAST = "NoForecast"
     NOT_WANTED = "ForecastNotWanted"
     ABLE = "ReadyForNewScale"
@@ -195,7 +196,11 @@ def _forecasting(spec: ScalerSpec, outcome: Outcome) -> _Answer:
 
 def _trusted(outcome: Outcome) -> _Answer:
     """How far a forecast that was made counts."""
-    weight = 1.0 if outcome.decision is None else outcome.decision.demand.weight
+    demand = None if outcome.decision is None else outcome.decision.demand
+    weight = 1.0 if demand is None else demand.weight
+    if demand is not None and demand.worth < LOSING:
+        message = f"of late reacting alone meets the objective at less cost: the forecast counts {weight:.0%}"
+        return Status.FALSE, Reason.REACTING_IS_CHEAPER, message
     if weight < LOSING:
         message = f"of late the forecast loses to the naive ones: it counts {weight:.0%} until it is better again"
         return Status.FALSE, Reason.LOSING_TO_NAIVE, message

@@ -10,7 +10,7 @@ import pytest
 from controller.conditions import Condition, ConditionType, Status, conditions, stored
 from controller.core.decide import decide
 from controller.core.experiment import Arm
-from controller.core.memory import Memory, Steering, TrackRecord
+from controller.core.memory import Memory, Rivals, Steering, TrackRecord
 from controller.core.scorecard import Scorecard, Tally, added
 from controller.grading import Grade
 from controller.outcome import Outcome, Problem, Stage
@@ -21,8 +21,8 @@ WELL = {"Ready": "True", "MetricsAvailable": "True", "Forecasting": "True", "Abl
 
 
 def _outcome(*problems: Problem, current: int = 5, load: float | None = 50, **fields: Any) -> Outcome:
-    memory = fields.pop("memory", FRESH)
-    decision, _ = decide(NOW, None if load is None else seen(load), forecast(50), current, policy(), memory)
+    memory, rules = fields.pop("memory", FRESH), fields.pop("rules", policy())
+    decision, _ = decide(NOW, None if load is None else seen(load), forecast(50), current, rules, memory)
     made: dict[str, Any] = {"time": NOW, "problems": problems, "forecast": forecast(50), "memory": memory}
     return Outcome(**(made | {"decision": decision} | fields))
 
@@ -142,6 +142,13 @@ def test_no_forecast_and_no_problem_is_no_forecast() -> None:
 def test_a_forecast_loses_to_the_naive_below_half_its_weight(loss: float, reason: str) -> None:
     memory = replace(FRESH, track=TrackRecord(settled=1e6, loss=loss * 1e12, loss_persistence=1e12, loss_seasonal=1e12))
     assert _reason(_outcome(memory=memory), ConditionType.FORECASTING) == reason
+
+
+@pytest.mark.parametrize(("cost", "reason"), [(1.04, "Forecasting"), (1.06, "ReactingIsCheaper")])  # weight 0.6, 0.4
+def test_a_forecast_that_costs_more_than_reacting_steps_back(cost: float, reason: str) -> None:
+    memory = replace(FRESH, rivals=Rivals(watched=1e9, forecast_cost=cost * 1e10, reactive_cost=1e10))
+    outcome = _outcome(memory=memory, rules=policy(objective=0.01))
+    assert _reason(outcome, ConditionType.FORECASTING) == reason
 
 
 def test_a_target_at_zero_is_not_scaled() -> None:

@@ -8,10 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from controller.core import calibration, demand, guardrails, replicas, steering
+from controller.core import calibration, demand, guardrails, replicas, rivals, steering
 from controller.core.demand import Demand, DemandSource
 from controller.core.forecast import Forecast
-from controller.core.memory import Memory, Recommendation
+from controller.core.memory import Memory, Recommendation, Rivals
 from controller.core.policy import Policy
 from controller.core.series import Observation
 
@@ -91,7 +91,9 @@ def _learnt(observation: Observation | None, forecast: Forecast | None, policy: 
     if observation is None:
         return memory
     record = calibration.updated(memory.track, observation.history, forecast, policy)
-    weight = demand.trusted(forecast, policy, record)
+    if policy.objective is None:
+        return replace(memory, track=record)
+    weight = demand.trusted(forecast, policy, memory)
     return replace(memory, track=record, steering=steering.steered(memory, observation.latest, weight, policy))
 
 
@@ -109,7 +111,19 @@ def _wish(
     else:
         step = _by_load(load, load.value, current, policy)
     wishes = guardrails.remembered(now, step.after, policy, _earlier_wishes(now, current, policy, memory))
-    return step, replace(memory, last_metric=last_metric, recommendations=wishes)
+    plans = _planned(now, load, policy, memory)
+    return step, replace(memory, last_metric=last_metric, recommendations=wishes, rivals=plans)
+
+
+def _planned(now: datetime, load: Demand, policy: Policy, memory: Memory) -> Rivals:
+    """What going by the forecast and reacting would each ask for, where there is a choice."""
+    if policy.objective is None or load.seen is None or load.forecast is None or load.reactive is None:
+        return memory.rivals
+    by_forecast, by_reacting = (
+        min(max(replicas.needed(one, policy), policy.min_replicas), policy.max_replicas)
+        for one in (max(load.seen, load.forecast), load.reactive)
+    )
+    return rivals.planned(now, by_forecast, by_reacting, policy, memory)
 
 
 def _earlier_wishes(now: datetime, current: int, policy: Policy, memory: Memory) -> tuple[Recommendation, ...]:

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from controller.core.calibration import corrected, trust
 from controller.core.forecast import Forecast
-from controller.core.memory import Memory, TrackRecord
+from controller.core.memory import Memory
 from controller.core.policy import Policy
+from controller.core.rivals import worth
 from controller.core.series import Sample
 from controller.core.steering import prepared
 
@@ -35,9 +36,9 @@ class Demand:
 
     `value`: None exactly when `source` is Missing. `seen`: the load now; `reactive`: with the headroom that it would
     need without a forecast. `forecast`: the most that is prepared for until a replica started after this decision could
-    serve; None where there is none. `weight`: how far the forecast was trusted, 0..1. `kept`: what a shrinking target
-    must still serve, which looks one lead time further. `expected`: the most that was thought possible of this moment;
-    None where no forecast is trusted.
+    serve; None where there is none. `weight`: how far the forecast was trusted, 0..1, and of that `worth`: by what it
+    costs beside reacting. `kept`: what a shrinking target must still serve, which looks one lead time further.
+    `expected`: the most that was thought possible of this moment; None where no forecast is trusted.
     """
 
     value: float | None
@@ -45,6 +46,7 @@ class Demand:
     seen: float | None
     forecast: float | None
     weight: float
+    worth: float = 1.0
     reactive: float | None = None
     kept: float | None = None
     expected: float | None = None
@@ -58,11 +60,12 @@ class Demand:
 def assess(now: datetime, latest: Sample | None, forecast: Forecast | None, policy: Policy, memory: Memory) -> Demand:
     """The load to be ready for until the next decision's replicas are up: what is seen and what the forecast adds."""
     seen = _usable(now, latest, policy)
-    weight = trusted(forecast, policy, memory.track)
+    by_cost = worthy(policy, memory)
+    weight = min(by_cost, skilled(forecast, policy, memory))
     outlook = None if forecast is None else _outlook(now, forecast, policy, memory)
     peak = None if outlook is None else outlook.peak
     if seen is None:
-        return Demand(value=None, source=DemandSource.MISSING, seen=None, forecast=peak, weight=weight)
+        return Demand(value=None, source=DemandSource.MISSING, seen=None, forecast=peak, weight=weight, worth=by_cost)
     reactive = seen if policy.objective is None else seen * memory.steering.headroom
     value = _weighed(seen, reactive, peak, weight)
     is_forecast = value > seen and (weight >= 0.5 or value > reactive)  # noqa: PLR2004  # the larger part
@@ -72,16 +75,28 @@ def assess(now: datetime, latest: Sample | None, forecast: Forecast | None, poli
         seen=seen,
         forecast=peak,
         weight=weight,
+        worth=by_cost,
         reactive=reactive,
         kept=value if outlook is None else _weighed(seen, reactive, outlook.kept, weight),
         expected=outlook.expected if outlook is not None and weight > 0.0 else None,
     )
 
 
-def trusted(forecast: Forecast | None, policy: Policy, record: TrackRecord) -> float:
-    """The forecast's weight, 0..1; nothing is trusted that is not there."""
-    spare = (1.0 - policy.judged_level) * policy.target_per_replica
-    return 0.0 if forecast is None else trust(record, spare=spare)
+def trusted(forecast: Forecast | None, policy: Policy, memory: Memory) -> float:
+    """The forecast's weight, 0..1: by its skill, and by what it costs beside reacting."""
+    return min(worthy(policy, memory), skilled(forecast, policy, memory))
+
+
+def skilled(forecast: Forecast | None, policy: Policy, memory: Memory) -> float:
+    """The weight by skill; nothing is trusted that is not there."""
+    if forecast is None:
+        return 0.0
+    return trust(memory.track, spare=(1.0 - policy.judged_level) * policy.target_per_replica)
+
+
+def worthy(policy: Policy, memory: Memory) -> float:
+    """The weight by cost; without an objective nobody knows at which risk costs could be compared."""
+    return 1.0 if policy.objective is None else worth(memory.rivals)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

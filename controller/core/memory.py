@@ -96,6 +96,28 @@ class Steering:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What both ways of deciding asked for from about `time` on: by the `forecast`, and by reacting (replicas)."""
+
+    time: datetime
+    forecast: int
+    reactive: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rivals:
+    """What going by the forecast and reacting would each have cost.
+
+    `plans`: of late, oldest first. `watched`: decayed sum of seconds; `*_cost`: of replica-seconds within them.
+    """
+
+    plans: tuple[Plan, ...] = ()
+    watched: float = 0.0
+    forecast_cost: float = 0.0
+    reactive_cost: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Memory:
     """Everything one decision leaves for the next.
 
@@ -110,6 +132,7 @@ class Memory:
     last_metric: datetime | None = None
     track: TrackRecord = field(default_factory=TrackRecord)
     steering: Steering = field(default_factory=Steering)
+    rivals: Rivals = field(default_factory=Rivals)
     direction: int = 0
     turns: tuple[datetime, ...] = ()
 
@@ -163,6 +186,7 @@ class Memory:
             last_metric=self.last_metric and min(self.last_metric, now),
             track=replace(self.track, pending=(), enrolled=None),
             steering=replace(self.steering, time=self.steering.time and min(self.steering.time, now)),
+            rivals=replace(self.rivals, plans=()),
             turns=tuple(min(turn, now) for turn in self.turns),
         )
 
@@ -191,6 +215,10 @@ class Memory:
                 "time": self.steering.time and _stamp(self.steering.time),
                 **{name: getattr(self.steering, name) for name in _STEERED},
             },
+            "rivals": {
+                "plans": [[_stamp(plan.time), plan.forecast, plan.reactive] for plan in self.rivals.plans],
+                **{name: getattr(self.rivals, name) for name in _COSTS},
+            },
             "direction": self.direction,
             "turns": [_stamp(turn) for turn in self.turns],
         }
@@ -214,6 +242,7 @@ class Memory:
 
 
 _SUMS = ("settled", "watched", "covered", "loss", "loss_persistence", "loss_seasonal", "correction")
+_COSTS = ("watched", "forecast_cost", "reactive_cost")
 _STEERED = ("shift", "headroom", "settled", "short")
 
 
@@ -224,9 +253,20 @@ def _since_version_3(raw: Mapping[str, Any]) -> dict[str, Any]:
         "steering": Steering(
             time=_time_or_none(steering["time"]), **{name: float(steering[name]) for name in _STEERED}
         ),
+        "rivals": _rivals(raw["rivals"]),
         "direction": int(raw["direction"]),
         "turns": tuple(_time(turn) for turn in raw["turns"]),
     }
+
+
+def _rivals(raw: Mapping[str, Any]) -> Rivals:
+    return Rivals(
+        plans=tuple(
+            Plan(time=_time(time), forecast=int(forecast), reactive=int(reactive))
+            for time, forecast, reactive in raw["plans"]
+        ),
+        **{name: float(raw[name]) for name in _COSTS},
+    )
 
 
 def _track(raw: Mapping[str, Any]) -> TrackRecord:

@@ -15,14 +15,16 @@ from datetime import timedelta
 import numpy as np
 from numpy.typing import NDArray
 
+from controller.core import rivals
 from controller.core.calibration import shifted
 from controller.core.forecast import Forecast
 from controller.core.memory import Memory, Steering
 from controller.core.policy import Policy
+from controller.core.rivals import Pick, by_forecast, by_reacting
 from controller.core.series import Sample
 
 SHIFT_RATE = 0.05  # units that one short load moves the shift, at most, once many were judged
-HEADROOM_RATE = 0.02  # the same for the logarithm of the headroom
+HEADROOM_RATE = 0.005  # the same for the logarithm of the headroom
 EAGER, EAGER_FOR = 10.0, 200.0  # at first so many times as far, halved after so many judged loads
 HALF_LIFE = timedelta(days=1)  # of the counts behind the share that is told
 SHIFT_BOUNDS = (-1.0, 20.0)
@@ -31,8 +33,9 @@ LEAST_UNIT = 0.05  # of the forecast: a model that is sure beyond reason can sti
 
 
 def steered(memory: Memory, latest: Sample | None, weight: float, policy: Policy) -> Steering:
-    """Learn from the newest load, once. `weight`: how far the forecast decides, 0..1; the headroom learns the rest.
+    """Learn from the newest load, once. `weight`: how far the forecast decides, 0..1.
 
+    The one that decides learns from what was short, the other from what it would have been short of.
     Where no more replicas may be had, or none are wanted, a short load says nothing about what is added.
     """
     past = memory.steering
@@ -42,13 +45,14 @@ def steered(memory: Memory, latest: Sample | None, weight: float, policy: Policy
     if ready is None or memory.size.replicas == 0:
         return past
     is_short = latest.value > ready * policy.target_per_replica
-    error = (is_short - policy.objective) * _eagerness(past)
-    if is_short and memory.size.replicas >= policy.max_replicas:
-        error = 0.0
+    mine = _error(latest, ready, memory.size.replicas, policy)
+    shift = weight * mine + (1.0 - weight) * _rival_error(memory, by_forecast, latest, policy)
+    headroom = (1.0 - weight) * mine + weight * _rival_error(memory, by_reacting, latest, policy)
+    eagerness = _eagerness(past)
     decay = 1.0 if past.time is None else 0.5 ** ((latest.time - past.time) / HALF_LIFE)
     return Steering(
-        shift=_within(past.shift + SHIFT_RATE * weight * error, SHIFT_BOUNDS),
-        headroom=_within(past.headroom * math.exp(HEADROOM_RATE * (1.0 - weight) * error), HEADROOM_BOUNDS),
+        shift=_within(past.shift + SHIFT_RATE * eagerness * shift, SHIFT_BOUNDS),
+        headroom=_within(past.headroom * math.exp(HEADROOM_RATE * eagerness * headroom), HEADROOM_BOUNDS),
         time=latest.time,
         settled=past.settled * decay + 1.0,
         short=past.short * decay + is_short,
@@ -64,6 +68,18 @@ def prepared(steering: Steering, forecast: Forecast, level: float) -> NDArray[np
 
 def _is_news(past: Steering, latest: Sample) -> bool:
     return math.isfinite(latest.value) and (past.time is None or latest.time > past.time)
+
+
+def _error(latest: Sample, ready: int, most: int, policy: Policy) -> float:
+    """How far one load was off the objective; 0 where it was short and no more could be had."""
+    is_short = latest.value > ready * policy.target_per_replica
+    return 0.0 if is_short and most >= policy.max_replicas else is_short - (policy.objective or 0.0)
+
+
+def _rival_error(memory: Memory, pick: Pick, latest: Sample, policy: Policy) -> float:
+    """The same of the way that did not decide, as far as it was thought through."""
+    ready = rivals.ready(memory.rivals, pick, latest.time, policy)
+    return 0.0 if ready is None else _error(latest, ready, ready, policy)
 
 
 def _eagerness(past: Steering) -> float:

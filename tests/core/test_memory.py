@@ -11,7 +11,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.core.memory import Memory, MemoryFormatError, Pending, Recommendation, SizeChange, Steering, TrackRecord
+from controller.core.memory import (
+    Memory,
+    MemoryFormatError,
+    Pending,
+    Plan,
+    Recommendation,
+    Rivals,
+    SizeChange,
+    Steering,
+    TrackRecord,
+)
 from controller.core.series import EPOCH
 from tests.builders import NOW, seconds
 
@@ -51,6 +61,13 @@ MEMORIES = st.builds(
     track=RECORDS,
     steering=st.builds(
         Steering, shift=st.floats(-1, 20), headroom=st.floats(1, 4), time=st.none() | TIMES, settled=LOADS, short=LOADS
+    ),
+    rivals=st.builds(
+        Rivals,
+        plans=st.lists(st.builds(Plan, time=TIMES, forecast=SIZES, reactive=SIZES), max_size=3).map(tuple),
+        watched=LOADS,
+        forecast_cost=LOADS,
+        reactive_cost=LOADS,
     ),
     direction=st.sampled_from([-1, 0, 1]),
     turns=st.lists(TIMES, max_size=3).map(tuple),

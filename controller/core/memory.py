@@ -97,11 +97,16 @@ class Steering:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What both ways of deciding asked for from about `time` on: by the `forecast`, and by reacting (replicas)."""
+    """What both ways of deciding asked for from about `time` on: by the `forecast`, and by reacting (replicas).
+
+    `*_held`: the sizes that they had then, with what the scaleDown window held of earlier plans.
+    """
 
     time: datetime
     forecast: int
     reactive: int
+    forecast_held: int
+    reactive_held: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -216,7 +221,10 @@ class Memory:
                 **{name: getattr(self.steering, name) for name in _STEERED},
             },
             "rivals": {
-                "plans": [[_stamp(plan.time), plan.forecast, plan.reactive] for plan in self.rivals.plans],
+                "plans": [
+                    [_stamp(plan.time), plan.forecast, plan.reactive, plan.forecast_held, plan.reactive_held]
+                    for plan in self.rivals.plans
+                ],
                 **{name: getattr(self.rivals, name) for name in _COSTS},
             },
             "direction": self.direction,
@@ -261,12 +269,18 @@ def _since_version_3(raw: Mapping[str, Any]) -> dict[str, Any]:
 
 def _rivals(raw: Mapping[str, Any]) -> Rivals:
     return Rivals(
-        plans=tuple(
-            Plan(time=_time(time), forecast=int(forecast), reactive=int(reactive))
-            for time, forecast, reactive in raw["plans"]
-        ),
+        plans=tuple(Plan(time=_time(time), **_sizes(*sizes)) for time, *sizes in raw["plans"]),
         **{name: float(raw[name]) for name in _COSTS},
     )
+
+
+def _sizes(forecast: int, reactive: int, forecast_held: int, reactive_held: int) -> dict[str, int]:
+    return {
+        "forecast": int(forecast),
+        "reactive": int(reactive),
+        "forecast_held": int(forecast_held),
+        "reactive_held": int(reactive_held),
+    }
 
 
 def _track(raw: Mapping[str, Any]) -> TrackRecord:

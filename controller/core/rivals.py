@@ -9,7 +9,6 @@ who reacts most sharply, one with a daily pattern by who knows it (docs/decision
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 from controller.core.memory import Memory, Plan, Rivals
@@ -27,20 +26,25 @@ Pick = Callable[[Plan], int]
 
 
 def by_forecast(plan: Plan) -> int:
-    """What going by the forecast would have asked for."""
-    return plan.forecast
+    """The size that going by the forecast would have had."""
+    return plan.forecast_held
 
 
 def by_reacting(plan: Plan) -> int:
-    """What reacting would have asked for."""
-    return plan.reactive
+    """The size that reacting would have had."""
+    return plan.reactive_held
 
 
 def ready(rivals: Rivals, pick: Pick, time: datetime, policy: Policy) -> int | None:
-    """How many replicas one way would have had ready for a load of `time`; None where it was not thought through."""
-    held = [_held(rivals, pick, at, policy) for at in (time - policy.window, time - policy.interval)]
-    known = [size for size in held if size is not None]
-    return min(known) if len(known) == len(held) else None
+    """How many replicas one way would have had ready for a load of `time`; None where it was not thought through.
+
+    Those it had already when the lead time began, unless it let some go since.
+    """
+    began = time - policy.window
+    for plan in reversed(rivals.plans):
+        if plan.time <= began:
+            return min(pick(plan), pick(rivals.plans[-1]))
+    return None
 
 
 def worth(rivals: Rivals) -> float:
@@ -53,34 +57,34 @@ def worth(rivals: Rivals) -> float:
 
 
 def planned(now: datetime, forecast: int, reactive: int, policy: Policy, memory: Memory) -> Rivals:
-    """Take in what both ways ask for now, and what they have cost since the last time."""
-    span = policy.window + policy.scale_down.stabilization
+    """Take in what both ways ask for now, and what they cost until the next time."""
     past = memory.rivals
-    plans = tuple(plan for plan in past.plans if now - span - policy.interval < plan.time <= now)
-    if plans and now - plans[-1].time < span / MOST_PLANS:
-        last = plans[-1]
-        merged = Plan(time=last.time, forecast=max(last.forecast, forecast), reactive=max(last.reactive, reactive))
-        plans = (*plans[:-1], merged)
+    span = policy.window + policy.scale_down.stabilization
+    plans, time = past.plans, now
+    if plans and now - plans[-1].time < span / MOST_PLANS and plans[-1].time <= now:
+        time, forecast, reactive = _merged(plans[-1], forecast, reactive)
+        plans = plans[:-1]
     else:
-        plans = (*plans, Plan(time=now, forecast=forecast, reactive=reactive))
-    return _counted(replace(past, plans=plans), now, policy)
-
-
-def _counted(rivals: Rivals, now: datetime, policy: Policy) -> Rivals:
-    """Only time in which both are known to have gone on counts."""
+        plans = tuple(plan for plan in plans if now - span - span / MOST_PLANS < plan.time <= now)
+    since = now - policy.scale_down.stabilization
+    held = [plan for plan in plans if plan.time > since]
+    plan = Plan(
+        time=time,
+        forecast=forecast,
+        reactive=reactive,
+        forecast_held=max([forecast, *[one.forecast for one in held]]),
+        reactive_held=max([reactive, *[one.reactive for one in held]]),
+    )
     seconds = policy.interval.total_seconds()
-    sizes = [_held(rivals, pick, now, policy) for pick in (by_forecast, by_reacting)]
     decay = 0.5 ** (policy.interval / HALF_LIFE)
-    forecast, reactive = (seconds * (size or 0) for size in sizes)
-    return replace(
-        rivals,
-        watched=rivals.watched * decay + seconds,
-        forecast_cost=rivals.forecast_cost * decay + forecast,
-        reactive_cost=rivals.reactive_cost * decay + reactive,
+    return Rivals(
+        plans=(*plans, plan),
+        watched=past.watched * decay + seconds,
+        forecast_cost=past.forecast_cost * decay + seconds * plan.forecast_held,
+        reactive_cost=past.reactive_cost * decay + seconds * plan.reactive_held,
     )
 
 
-def _held(rivals: Rivals, pick: Pick, at: datetime, policy: Policy) -> int | None:
-    """The size at that time: the most that was asked for within the scaleDown window before."""
-    since = at - max(policy.scale_down.stabilization, policy.interval)
-    return max([pick(plan) for plan in rivals.plans if since < plan.time <= at], default=None)
+def _merged(last: Plan, forecast: int, reactive: int) -> tuple[datetime, int, int]:
+    """Plans that follow each other closely are told as one, which asks for the most of them."""
+    return last.time, max(last.forecast, forecast), max(last.reactive, reactive)

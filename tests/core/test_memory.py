@@ -51,6 +51,7 @@ RECORDS = st.builds(
     loss_seasonal=LOADS,
     correction=st.floats(-1.0, 1.0),
 )
+PLANS = st.builds(Plan, time=TIMES, forecast=SIZES, reactive=SIZES, forecast_held=SIZES, reactive_held=SIZES)
 RECOMMENDATIONS = st.builds(Recommendation, time=TIMES, replicas=SIZES)
 MEMORIES = st.builds(
     Memory,
@@ -64,7 +65,7 @@ MEMORIES = st.builds(
     ),
     rivals=st.builds(
         Rivals,
-        plans=st.lists(st.builds(Plan, time=TIMES, forecast=SIZES, reactive=SIZES), max_size=3).map(tuple),
+        plans=st.lists(PLANS, max_size=3).map(tuple),
         watched=LOADS,
         forecast_cost=LOADS,
         reactive_cost=LOADS,

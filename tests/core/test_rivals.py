@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import numpy as np
 import pytest
@@ -27,6 +27,10 @@ def _lived(pairs: list[tuple[int, int]]) -> Memory:
         now = NOW + INTERVAL * (index + 1 - len(pairs))
         memory = replace(memory, rivals=planned(now, one, other, PATIENT, memory))
     return memory
+
+
+def _plan(time: datetime, size: int) -> Plan:
+    return Plan(time=time, forecast=size, reactive=size, forecast_held=size, reactive_held=size)
 
 
 def _cost(forecast: float, reactive: float, watched: float = LONG) -> Rivals:
@@ -92,7 +96,7 @@ def test_costs_of_a_day_ago_count_half() -> None:
 
 
 def test_a_plan_of_the_future_is_forgotten() -> None:
-    memory = replace(FRESH, rivals=Rivals(plans=(Plan(time=NOW + timedelta(hours=1), forecast=9, reactive=9),)))
+    memory = replace(FRESH, rivals=Rivals(plans=(_plan(NOW + timedelta(hours=1), 9),)))
     assert [plan.time for plan in planned(NOW, 1, 1, PATIENT, memory).plans] == [NOW]
 
 

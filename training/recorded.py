@@ -101,7 +101,7 @@ def resource(text: str, where: str) -> Resource:
     try:
         documents = list(yaml.safe_load_all(text))
     except yaml.YAMLError as error:
-        raise GradingError(f"{where} is not YAML: {error}") from error
+        raise GradingError(f"{where} is not YAML: {' '.join(str(error).split())}") from error
     found = [one for one in documents if isinstance(one, Mapping) and one.get("kind") == KIND and "spec" in one]
     if len(found) != 1:
         raise GradingError(f"{where} must hold one {KIND} with a spec, not {len(found)}")

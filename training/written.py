@@ -17,8 +17,10 @@ _DURATION = re.compile(r"(?:\d+[smhdw])+")
 
 def duration(text: str) -> timedelta:
     """'90s', '5m', '6h', '1d', '2w' or several of them in a row."""
-    if not _DURATION.fullmatch(text) or not any(digit in text for digit in "123456789"):
+    if not _DURATION.fullmatch(text):
         raise ValueError(f"{text!r} is not a duration such as 5m, 6h or 1d")
+    if not any(digit in text for digit in "123456789"):
+        raise ValueError(f"{text!r} is not a duration above 0 such as 15s, 5m or 6h")
     return timedelta(seconds=sum(int(count) * _UNITS[unit] for count, unit in re.findall(r"(\d+)(\w)", text)))
 
 

@@ -55,9 +55,10 @@ def explain(
         kubeconfig=kubeconfig,
         context=context,
     )
+    time = _moment(at)
     namespace, name = access.scaler(name)
     try:
-        raw = asyncio.run(_record(access, namespace, name, _moment(at)))
+        raw = asyncio.run(_record(access, namespace, name, time))
     except UnreachableError as error:
         console.complain(f"the controller cannot be asked: {error}")
         if at is not None:

@@ -152,7 +152,7 @@ def _found(name: str | None, file: str | None, access: Access) -> Resource:
     try:
         text = Path(str(file)).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise GradingError(f"-f: {file} cannot be read: {error}") from error
+        raise GradingError(f"-f: {file} cannot be read: {_why(error)}") from error
     return resource(text, str(file))
 
 
@@ -190,7 +190,12 @@ def _credentials(token_file: Path | None) -> Credentials:
     try:
         return Credentials(authorization=f"Bearer {token_file.read_text(encoding='utf-8').strip()}")
     except (OSError, UnicodeDecodeError) as error:
-        raise GradingError(f"--token-file: {token_file} cannot be read: {error}") from error
+        raise GradingError(f"--token-file: {token_file} cannot be read: {_why(error)}") from error
+
+
+def _why(error: OSError | UnicodeDecodeError) -> str:
+    """Without the path, which the sentence names already."""
+    return str(error.strerror) if isinstance(error, OSError) else str(error)
 
 
 def _model(spec: ScalerSpec, given: Path | None) -> Model | None:
@@ -200,7 +205,10 @@ def _model(spec: ScalerSpec, given: Path | None) -> Model | None:
     path = given or _MODELS / f"{spec.model.name}.onnx"
     if given is None and not path.is_file():
         raise GradingError(f"--model: there is no {path}; give the file of the model {spec.model.name!r}")
-    return load_model(path)
+    try:
+        return load_model(path)
+    except ModelError as error:
+        raise GradingError(f"--model: {error}") from error
 
 
 def _fields(scaler: Resource, memories: Memories, found: Graded) -> dict[str, object]:

@@ -104,6 +104,7 @@ async def test_only_one_namespace_is_searched_where_it_is_named(busy: Cluster, i
     ("arguments", "words"),
     [
         (["--at", "2026-03-02T11:00Z"], "the oldest record of shop/web is of 2026-03-02T12:00:00+00:00"),
+        (["--controller", "here"], "--controller: 'here' is no address such as http://127.0.0.1:8080"),
         (["--at", "yesterday"], "--at: 'yesterday' is no time; write 2026-11-21T03:12:00Z, or 03:12"),
         (["-n", "bank"], "there is no PredictiveScaler bank/web"),
     ],

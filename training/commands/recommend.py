@@ -86,7 +86,7 @@ def recommend(
     name: Annotated[str, typer.Option(help="Of the target, and of the PredictiveScaler.")] = "web",
     kind: Annotated[str, typer.Option(help="Of the target.")] = "Deployment",
     namespace: Annotated[str | None, typer.Option(help="Of both.")] = None,
-    min_replicas: Annotated[int, typer.Option(min=1)] = 1,
+    min_replicas: Annotated[int, typer.Option(min=1, help="The fewest that the resource allows.")] = 1,
     max_replicas: Annotated[
         int | None, typer.Option(min=1, help="By default twice what the highest load needs.")
     ] = None,
@@ -104,6 +104,8 @@ def recommend(
         raise SimulationError(f"--output: there is no form {output!r}; there are {', '.join(_OUTPUTS)}")
     if test_from is not None and since is None:
         raise SimulationError("--test-from: give --from as well, to say what to choose by")
+    if json_out is not None and not json_out.parent.is_dir():
+        raise SimulationError(f"--json: there is no directory {json_out.parent}; name a file in one that there is")
     paid = prices.read(price or prices.DEFAULT)
     goal = wish(priority, objective, budget, paid.currency)
     who = asked.named(
@@ -163,7 +165,8 @@ def _tell(found: Choice) -> None:
     titles = (f"{len(found.tried)} candidates on the span to choose by", "The best of them on the span to judge on")
     for title, rows, scene in zip(titles, (told.rows(found), told.judged_rows(found)), scenes, strict=True):
         days = len(scene.load) * (scene.load.step / timedelta(days=1))
-        console.print_table(_table(f"{title}, {days:.3g} days", rows), spare=_SPARE, is_aside=True)
+        unit = "day" if days == 1.0 else "days"
+        console.print_table(_table(f"{title}, {days:.3g} {unit}", rows), spare=_SPARE, is_aside=True)
 
 
 def _write(path: Path, text: str) -> None:

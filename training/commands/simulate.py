@@ -67,7 +67,8 @@ def simulate(
         Path | None, typer.Option(help="A PredictiveScaler in YAML: its policy is the predictive one.")
     ] = None,
     objective: Annotated[
-        float | None, typer.Option(parser=share, metavar="PERCENT", help="Under-provisioned time to steer to; 1%.")
+        float | None,
+        typer.Option(parser=share, metavar="PERCENT", help="Under-provisioned time to steer to; 1% by default."),
     ] = None,
     quantile: Annotated[
         float | None, typer.Option(metavar="LEVEL", help="Instead: the forecast level to be ready for.")

@@ -105,7 +105,10 @@ def _layout(names: list[str], request: Request) -> _Layout:
     if TIMESTAMP in names:
         return _Layout(column=column, aggregate=aggregate)
     if request.start is None or request.every is None:
-        raise DataError(f"there is no column {TIMESTAMP!r}; say when the first value is with --start and --every")
+        raise DataError(
+            f"there is no column {TIMESTAMP!r} among {', '.join(names)}; rename the one that holds the time, or, "
+            "without one, say with --start and --every when the first value is and how far they are apart"
+        )
     start, every = (request.start - EPOCH) // SECOND, request.every // SECOND
     return _Layout(column=column, aggregate=aggregate, start=start, every=every)
 

@@ -52,7 +52,7 @@ def read(path: Path) -> Price:
     except OSError as error:
         raise SimulationError(f"--price: {path} cannot be read: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise SimulationError(f"--price: {path} is not YAML: {error}") from error
+        raise SimulationError(f"--price: {path} is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(raw, dict):
         raise SimulationError(f"--price: {path} must hold fields such as name, date and replica-hour")
     unknown = sorted(str(name) for name in raw.keys() - _FIELDS)

@@ -16,6 +16,7 @@ import yaml
 
 from controller.core.policy import Policy
 from controller.forecaster import Model, load_model
+from controller.ports import ModelError
 from controller.spec import KIND, ScalerSpec, SpecError, parse
 from training.simulate.capacity import SimulationError
 from training.simulate.material import Material
@@ -96,7 +97,7 @@ def wanted(
     quantile: float | None,
     startup: timedelta,
 ) -> Wanted:
-    """What the options ask for. Raises SimulationError and ModelError."""
+    """What the options ask for. Raises SimulationError."""
     file = None if spec is None else _of_file(spec, startup)
     if file is not None and (objective is not None or quantile is not None):
         raise SimulationError(
@@ -107,10 +108,12 @@ def wanted(
             "--model: the policy predictive needs a model file; give one, or leave the policy out, as in "
             "--policy hpa,static,oracle"
         )
+    if file is not None and file.model is None and model is not None:
+        raise SimulationError("--model has no effect beside --spec, whose forecast.model is none; change one of them")
     policy = file.policy if file is not None else by_default(objective, quantile, startup)
     return Wanted(
         policy=policy,
-        model=load_model(model) if model is not None and PREDICTIVE in names else None,
+        model=_loaded(model) if model is not None and PREDICTIVE in names else None,
         has_spec=file is not None,
         zone=None if file is None else file.zone,
     )
@@ -151,6 +154,13 @@ def _minimal(goal: Mapping[str, Any]) -> Policy:
     return parse({**raw, **goal}).policy
 
 
+def _loaded(path: Path) -> Model:
+    try:
+        return load_model(path)
+    except ModelError as error:
+        raise SimulationError(f"--model: {error}") from error
+
+
 def _of_file(path: Path, startup: timedelta) -> ScalerSpec:
     """The spec of the PredictiveScaler in a YAML file; a lead time that would be learnt is the start-up time."""
     try:
@@ -158,7 +168,7 @@ def _of_file(path: Path, startup: timedelta) -> ScalerSpec:
     except OSError as error:
         raise SimulationError(f"--spec: {path} cannot be read: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise SimulationError(f"--spec: {path} is not YAML: {error}") from error
+        raise SimulationError(f"--spec: {path} is not YAML: {' '.join(str(error).split())}") from error
     found = [one["spec"] for one in documents if isinstance(one, Mapping) and one.get("kind") == KIND and "spec" in one]
     if len(found) != 1:
         raise SimulationError(f"--spec: {path} must hold one {KIND} with a spec, not {len(found)}")

@@ -161,8 +161,9 @@ def test_what_nobody_can_meet_is_said(run: Run) -> None:
         (["--startup", "7h"], "--startup: spec.forecast.leadTime"),
         (["--step", "10m"], "--step: the model answers in steps of 0:05:00"),
         (["--output", "xml"], "--output: there is no form 'xml'; there are yaml, json"),
-        (["--model", "absent.onnx"], "absent.onnx cannot be read"),
+        (["--model", "absent.onnx"], "--model: file: absent.onnx cannot be read"),
         (["--price", "absent.yaml"], "--price: absent.yaml cannot be read"),
+        (["--json", "absent/figures.json"], "--json: there is no directory absent"),
     ],
 )
 def test_what_the_user_can_mend_is_one_line_and_nothing_is_printed(

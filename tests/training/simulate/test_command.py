@@ -17,6 +17,7 @@ from controller.spec import KIND
 from tests.training.shell import invoke
 
 MODELS = Path(__file__).parents[3] / "models"
+_PRESET = Path(__file__).parents[3] / "training" / "presets" / "balanced-reactive.yaml"
 _ASKED = [
     *("--data", "generated:1", "--step", "5m", "--startup", "10m", "--workers", "1"),
     *("--model", str(MODELS / "seasonal-naive.onnx")),
@@ -161,8 +162,9 @@ def test_without_a_model_what_needs_none_is_replayed(tmp_path: Path, monkeypatch
         (["--step", "10m"], "--step: the model answers in steps of 0:05:00"),
         (["--spec", "absent.yaml"], "--spec: absent.yaml cannot be read"),
         (["--price", "absent.yaml"], "--price: absent.yaml cannot be read"),
+        (["--spec", str(_PRESET)], "--model has no effect beside --spec, whose forecast.model is none"),
         (["--out", "absent/out"], "--out: absent/out cannot be made a directory"),
-        (["--model", "absent.onnx"], "absent.onnx cannot be read"),
+        (["--model", "absent.onnx"], "--model: file: absent.onnx cannot be read"),
     ],
 )
 def test_what_the_user_can_mend_is_one_line(

@@ -25,7 +25,7 @@ def _through_json(record: Record) -> Record:
     return codec.from_json(Record, json.loads(text))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     seed=st.integers(0, 2**32),
     rails=POLICIES,

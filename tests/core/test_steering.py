@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.core.decide import decide
@@ -110,7 +110,7 @@ def test_the_share_is_of_late_loads() -> None:
     assert _after(0.0, old).under_provisioned == pytest.approx(0.5 / 51)
 
 
-def _share_short(loads: list[float], expected: list[float] | None, rules: Policy, last: int = 3000) -> float:
+def _share_short(loads: list[float], expected: list[float] | None, rules: Policy, last: int) -> float:
     """The share of the last loads that met too few ready replicas, when every decision is carried out.
 
     `expected`: the forecast's upper level for each load; a load meets what was asked for until the lead time before.
@@ -140,17 +140,16 @@ def _noisy(kind: str, count: int, seed: int = 3) -> list[float]:
 @pytest.mark.parametrize("kind", ["poisson", "heavy", "jump"])
 @pytest.mark.parametrize("bias", [0.6, 1.0, 1.5])
 def test_the_objective_is_met_with_forecasts_that_are_too_low_right_or_too_high(kind: str, bias: float) -> None:
-    loads = _noisy(kind, 6000)
-    level = 200 + 100 * np.sin(np.arange(6009) / 6000 * 12 * np.pi)
+    loads = _noisy(kind, 4000)
+    level = 200 + 100 * np.sin(np.arange(4009) / 4000 * 12 * np.pi)
     rules = policy(objective=0.02, lead=seconds(60), high=1000, low=1)
     # what jumps is doubled after the first half, and the forecast never learns of it
-    last = 1500 if kind == "jump" else 3000
+    last = 1000 if kind == "jump" else 2000
     found = _share_short(loads, [float(one) for one in bias * level], rules, last)
     assert found == pytest.approx(0.02, abs=0.008)
 
 
-@settings(max_examples=5, deadline=None)
-@given(objective=st.sampled_from([0.01, 0.05]), seed=st.integers(0, 50))
+@pytest.mark.parametrize(("objective", "seed"), [(0.01, 0), (0.05, 1)])
 def test_the_objective_is_met_without_a_forecast(objective: float, seed: int) -> None:
     rules = policy(objective=objective, lead=seconds(60), high=1000)
-    assert _share_short(_noisy("poisson", 6000, seed), None, rules) == pytest.approx(objective, abs=0.008)
+    assert _share_short(_noisy("poisson", 6000, seed), None, rules, last=3000) == pytest.approx(objective, abs=0.008)

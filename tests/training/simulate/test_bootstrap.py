@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from tests.training.simulate.builders import scene, waves
 from training.simulate import replay
 from training.simulate.bootstrap import LEVEL, Interval, _student, paired, ratio
+from training.simulate.capacity import Capacity
 from training.simulate.log import Run
 from training.simulate.study import hpa_policy
 
@@ -27,17 +29,27 @@ def load() -> NDArray[np.float64]:
     return waves(14_400)
 
 
-def test_an_a_a_run_differs_by_nothing(load: NDArray[np.float64]) -> None:
-    found = paired(scene(*load), _run(0.6, load), _run(0.6, load), seed=1)
+@pytest.fixture(scope="module")
+def ample(load: NDArray[np.float64]) -> Run:
+    return _run(0.5, load)
+
+
+@pytest.fixture(scope="module")
+def scarce(load: NDArray[np.float64]) -> Run:
+    return _run(0.9, load)
+
+
+def test_an_a_a_run_differs_by_nothing(load: NDArray[np.float64], ample: Run) -> None:
+    found = paired(scene(*load), ample, _run(0.5, load), seed=1)
     assert found is not None
     nothing = Interval(difference=0.0, low=0.0, high=0.0)
     assert (found.replica_hours, found.under_provisioned, found.unserved) == (nothing, nothing, nothing)
     assert not found.replica_hours.is_significant
 
 
-def test_the_difference_is_that_of_the_scores(load: NDArray[np.float64]) -> None:
-    one, other, each = _run(0.5, load), _run(0.9, load), scene(*load)
-    found, scores = paired(each, one, other, seed=1), [each.point(run).score for run in (one, other)]
+def test_the_difference_is_that_of_the_scores(load: NDArray[np.float64], ample: Run, scarce: Run) -> None:
+    each = scene(*load)
+    found, scores = paired(each, ample, scarce, seed=1), [each.point(run).score for run in (ample, scarce)]
     assert found is not None
     for name in ("replica_hours", "under_provisioned", "unserved"):
         interval: Interval = getattr(found, name)
@@ -57,9 +69,13 @@ def test_an_unknown_load_is_left_out(load: NDArray[np.float64]) -> None:
     assert found.under_provisioned.difference == pytest.approx(wanted)
 
 
-def test_a_short_span_tells_nothing() -> None:
-    day = waves(timedelta(days=1) // timedelta(seconds=15))
-    assert paired(scene(*day), _run(0.5, day), _run(0.9, day), seed=1) is None
+def test_a_short_span_tells_nothing(load: NDArray[np.float64], ample: Run, scarce: Run) -> None:
+    day = timedelta(days=1) // timedelta(seconds=15)
+    one, other = (
+        replace(run, capacity=Capacity(ready=run.capacity.ready[:day], desired=run.capacity.desired[:day]))
+        for run in (ample, scarce)
+    )
+    assert paired(scene(*load[:day]), one, other, seed=1) is None
 
 
 def test_the_same_seed_tells_the_same() -> None:

@@ -26,7 +26,8 @@ from training.simulate.wanted import MEAN_REPLICAS, by_default, named, wanted
 from training.simulate.words import HEADINGS, cells, sentences
 
 _GOAL = 0.01  # the share of time at which sweeps are compared when no objective says it
-_SPARE = ("used", "turns", "below static")  # what a narrow terminal can do without
+# What a narrow terminal can do without, the most dispensable first: 80 columns show the rest whole.
+_SPARE = ("used", "turns", "below static", "unserved", "gap closed", "changes")
 
 
 @takes_source
@@ -149,7 +150,8 @@ def _table(found: Study, material: Material) -> Table:
     """A row a policy."""
     scene = found.scene
     since, until = (time.astimezone(material.zone) for time in (scene.load.start, scene.load.end))
-    title = f"{since} to {until}; a replica serves {scene.per_replica:.4g} a second and starts in {scene.startup}"
+    starts = f"starts in {scene.startup.total_seconds():g} s"
+    title = f"{since} to {until}; a replica serves {scene.per_replica:.4g} a second and {starts}"
     table = Table(title=escape(title), caption=escape(material.about))
     for place, heading in enumerate(HEADINGS):
         table.add_column(heading, justify="right" if place else "left")

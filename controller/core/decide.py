@@ -123,7 +123,7 @@ def _planned(now: datetime, load: Demand, policy: Policy, memory: Memory) -> Riv
         min(max(replicas.needed(one, policy), policy.min_replicas), policy.max_replicas)
         for one in (max(load.seen, load.forecast), load.reactive)
     )
-    return rivals.planned(now, by_forecast, by_reacting, policy, memory)
+    return rivals.planned(now, load.seen, by_forecast, by_reacting, policy, memory)
 
 
 def _earlier_wishes(now: datetime, current: int, policy: Policy, memory: Memory) -> tuple[Recommendation, ...]:

@@ -96,7 +96,7 @@ def skilled(forecast: Forecast | None, policy: Policy, memory: Memory) -> float:
 
 def worthy(policy: Policy, memory: Memory) -> float:
     """The weight by cost; without an objective nobody knows at which risk costs could be compared."""
-    return 1.0 if policy.objective is None else worth(memory.rivals)
+    return 1.0 if policy.objective is None else worth(memory.rivals, policy.objective)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

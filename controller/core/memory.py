@@ -114,12 +114,16 @@ class Rivals:
     """What going by the forecast and reacting would each have cost.
 
     `plans`: of late, oldest first. `watched`: decayed sum of seconds; `*_cost`: of replica-seconds within them.
+    `judged`: decayed sum of the seconds whose load is known; `*_short`: of those in which it would have been too much.
     """
 
     plans: tuple[Plan, ...] = ()
     watched: float = 0.0
     forecast_cost: float = 0.0
     reactive_cost: float = 0.0
+    judged: float = 0.0
+    forecast_short: float = 0.0
+    reactive_short: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -250,7 +254,7 @@ class Memory:
 
 
 _SUMS = ("settled", "watched", "covered", "loss", "loss_persistence", "loss_seasonal", "correction")
-_COSTS = ("watched", "forecast_cost", "reactive_cost")
+_COSTS = ("watched", "forecast_cost", "reactive_cost", "judged", "forecast_short", "reactive_short")
 _STEERED = ("shift", "headroom", "settled", "short")
 
 

@@ -22,6 +22,8 @@ FULL_WORTH, NO_WORTH = (
     1.1,
 )  # the forecast's cost relative to reacting: up to the first it decides, from the second not
 
+LITTLE_MISSED, MUCH_MISSED = 1.25, 1.75  # reacting short so many times the objective: from the first it loses its say
+
 Pick = Callable[[Plan], int]
 
 
@@ -47,8 +49,21 @@ def ready(rivals: Rivals, pick: Pick, time: datetime, policy: Policy) -> int | N
     return None
 
 
-def worth(rivals: Rivals) -> float:
-    """How far the forecast should decide, 0..1, by what both ways cost of late."""
+def worth(rivals: Rivals, objective: float) -> float:
+    """How far the forecast should decide, 0..1: the cheaper way does, but none that misses the objective."""
+    return max(_by_cost(rivals), _by_risk(rivals, objective))
+
+
+def _by_risk(rivals: Rivals, objective: float) -> float:
+    """What is cheap because it is short too often is no choice, where the forecast does better."""
+    if rivals.reactive_short <= rivals.forecast_short:
+        return 0.0
+    known = rivals.judged + PRIOR.total_seconds()
+    missed = rivals.reactive_short / known / objective
+    return min(1.0, max(0.0, (missed - LITTLE_MISSED) / (MUCH_MISSED - LITTLE_MISSED)))
+
+
+def _by_cost(rivals: Rivals) -> float:
     if rivals.reactive_cost <= 0.0:
         return 1.0
     known = rivals.watched / (rivals.watched + PRIOR.total_seconds())
@@ -56,8 +71,8 @@ def worth(rivals: Rivals) -> float:
     return min(1.0, max(0.0, (NO_WORTH - ratio) / (NO_WORTH - FULL_WORTH)))
 
 
-def planned(now: datetime, forecast: int, reactive: int, policy: Policy, memory: Memory) -> Rivals:
-    """Take in what both ways ask for now, and what they cost until the next time."""
+def planned(now: datetime, seen: float, forecast: int, reactive: int, policy: Policy, memory: Memory) -> Rivals:
+    """Take in what both ways ask for now, what they cost until the next time, and whether `seen` was too much."""
     past = memory.rivals
     span = policy.window + policy.scale_down.stabilization
     plans, time = past.plans, now
@@ -77,12 +92,23 @@ def planned(now: datetime, forecast: int, reactive: int, policy: Policy, memory:
     )
     seconds = policy.interval.total_seconds()
     decay = 0.5 ** (policy.interval / HALF_LIFE)
+    short = [_is_short(past, pick, now, seen, policy) for pick in (by_forecast, by_reacting)]
+    judged = 0.0 if None in short else seconds
     return Rivals(
         plans=(*plans, plan),
         watched=past.watched * decay + seconds,
         forecast_cost=past.forecast_cost * decay + seconds * plan.forecast_held,
         reactive_cost=past.reactive_cost * decay + seconds * plan.reactive_held,
+        judged=past.judged * decay + judged,
+        forecast_short=past.forecast_short * decay + judged * bool(short[0]),
+        reactive_short=past.reactive_short * decay + judged * bool(short[1]),
     )
+
+
+def _is_short(rivals: Rivals, pick: Pick, now: datetime, seen: float, policy: Policy) -> bool | None:
+    """Whether the load was more than what one way had ready; None where that is not known."""
+    count = ready(rivals, pick, now, policy)
+    return None if count is None else seen > count * policy.target_per_replica
 
 
 def _merged(last: Plan, forecast: int, reactive: int) -> tuple[datetime, int, int]:

@@ -25,7 +25,7 @@ def _lived(pairs: list[tuple[int, int]]) -> Memory:
     memory = FRESH
     for index, (one, other) in enumerate(pairs):
         now = NOW + INTERVAL * (index + 1 - len(pairs))
-        memory = replace(memory, rivals=planned(now, one, other, PATIENT, memory))
+        memory = replace(memory, rivals=planned(now, 0.0, one, other, PATIENT, memory))
     return memory
 
 
@@ -40,13 +40,37 @@ def _cost(forecast: float, reactive: float, watched: float = LONG) -> Rivals:
 
 @pytest.mark.parametrize(("forecast", "expected"), [(5.0, 1.0), (10.0, 1.0), (10.5, 0.5), (11.0, 0.0), (99.0, 0.0)])
 def test_the_forecast_steps_back_as_it_gets_dearer_than_reacting(forecast: float, expected: float) -> None:
-    assert worth(_cost(forecast, 10.0)) == pytest.approx(expected, abs=1e-4)
+    assert worth(_cost(forecast, 10.0), 0.01) == pytest.approx(expected, abs=1e-4)
 
 
 # a tenth dearer than reacting is no worth at all, in the long run; after the prior's time half of it is believed
 @pytest.mark.parametrize(("watched", "expected"), [(0.0, 1.0), (PRIOR.total_seconds(), 0.5), (LONG, 0.0)])
 def test_little_that_was_watched_says_little(watched: float, expected: float) -> None:
-    assert worth(_cost(11.0, 10.0, watched)) == pytest.approx(expected, abs=1e-4)
+    assert worth(_cost(11.0, 10.0, watched), 0.01) == pytest.approx(expected, abs=1e-4)
+
+
+# the forecast is twice as dear, so by cost alone it has no say; an objective of 1 %
+@pytest.mark.parametrize(
+    ("reactive", "forecast", "expected"),
+    [(0.0125, 0.01, 0.0), (0.015, 0.01, 0.5), (0.0175, 0.01, 1.0), (0.5, 0.4, 1.0), (0.5, 0.6, 0.0)],
+)
+def test_what_is_cheap_because_it_is_short_too_often_is_no_choice(
+    reactive: float, forecast: float, expected: float
+) -> None:
+    short = replace(_cost(20.0, 10.0), judged=LONG, forecast_short=forecast * LONG, reactive_short=reactive * LONG)
+    assert worth(short, 0.01) == pytest.approx(expected, abs=1e-3)
+
+
+def test_both_ways_are_judged_by_what_they_had_ready() -> None:
+    """A load of 50 and five replicas by the forecast, four by reacting, each for long enough."""
+    memory = _lived([(5, 4)] * 30)
+    after = planned(NOW + INTERVAL, 50.0, 5, 4, PATIENT, memory)
+    more = planned(NOW + INTERVAL, 51.0, 5, 4, PATIENT, memory)
+    assert (after.forecast_short, after.reactive_short, more.forecast_short) == (0.0, 15.0, 15.0)
+
+
+def test_what_is_not_known_is_not_judged() -> None:
+    assert planned(NOW + INTERVAL, 99.0, 1, 1, PATIENT, _lived([(1, 1)])).judged == 0.0
 
 
 @pytest.mark.parametrize("pick", [by_forecast, by_reacting])
@@ -82,14 +106,14 @@ def test_few_plans_are_kept_however_long_the_lead(count: int, lead: int, window:
     rails = policy(objective=0.01, lead=seconds(lead), down=rules(window=window))
     memory = FRESH
     for tick in range(count):
-        memory = replace(memory, rivals=planned(NOW + tick * INTERVAL, 1, 1, rails, memory))
+        memory = replace(memory, rivals=planned(NOW + tick * INTERVAL, 0.0, 1, 1, rails, memory))
     assert len(memory.rivals.plans) <= MOST_PLANS + 2
 
 
 def test_costs_of_a_day_ago_count_half() -> None:
     memory = replace(FRESH, rivals=_cost(20.0, 10.0, watched=86_400.0))
     for tick in range(86_400 // 15):
-        memory = replace(memory, rivals=planned(NOW + tick * INTERVAL, 5, 5, PATIENT, memory))
+        memory = replace(memory, rivals=planned(NOW + tick * INTERVAL, 0.0, 5, 5, PATIENT, memory))
     costs = memory.rivals
     day = 86_400 * (1 - 0.5) / np.log(2)  # what a day of counting comes to, as it decays
     assert costs.watched == pytest.approx(86_400 / 2 + day, rel=1e-3)
@@ -98,7 +122,7 @@ def test_costs_of_a_day_ago_count_half() -> None:
 
 def test_a_plan_of_the_future_is_forgotten() -> None:
     memory = replace(FRESH, rivals=Rivals(plans=(_plan(NOW + timedelta(hours=1), 9),)))
-    assert [plan.time for plan in planned(NOW, 1, 1, PATIENT, memory).plans] == [NOW]
+    assert [plan.time for plan in planned(NOW, 0.0, 1, 1, PATIENT, memory).plans] == [NOW]
 
 
 def test_a_decision_thinks_both_ways_through() -> None:

@@ -93,7 +93,7 @@ def test_nothing_is_known_before_the_first_lead_time_is_over() -> None:
 @settings(max_examples=50, deadline=None)
 @given(sizes=st.lists(st.integers(1, 50), min_size=30, max_size=60))
 def test_it_is_near_to_what_a_fleet_would_have_had(sizes: list[int]) -> None:
-    """An oracle with every tick; two neighbours are one plan, dated by its first, so the last one held may be left out."""
+    """An oracle with every tick; two neighbours are one plan, dated by its first, so the last held may be left out."""
     held = [max(sizes[max(0, at - 18) : at + 1]) for at in range(len(sizes))]
     found = ready(_lived([(size, size) for size in sizes]).rivals, by_forecast, NOW, PATIENT)
     late = held[-9:]

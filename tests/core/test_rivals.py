@@ -69,7 +69,7 @@ def test_both_ways_are_judged_by_what_they_had_ready() -> None:
     assert (after.forecast_short, after.reactive_short, more.forecast_short) == (0.0, 15.0, 15.0)
 
 
-    """An oracle with every tick; two neighbours are one plan, dated by its first: it may end a tick early."""
+def test_what_is_not_known_is_not_judged() -> None:
     assert planned(NOW + INTERVAL, 99.0, 1, 1, PATIENT, _lived([(1, 1)])).judged == 0.0
 
 

@@ -265,6 +265,21 @@ def _tell_risks(console: Console, each: Stage, frontiers: Mapping[str, Frontier]
             _percent(risk), _count(theirs), *(cell for own in cells for cell in (_count(own), _less(own, theirs)))
         )
     console.print(table)
+    _tell_objectives(console, title, best, frontiers)
+
+
+def _tell_objectives(console: Console, title: str, best: Frontier, frontiers: Mapping[str, Frontier]) -> None:
+    """What each objective came to, beside the HPA that is short as often as it really was."""
+    headings = [f"{name} {what}" for name in frontiers for what in ("short", "hours", "less")]
+    table = Table("objective", *headings, title=title.replace("at equal risk", "by objective"))
+    for place, objective in enumerate(SWEEP):
+        cells: list[str] = []
+        for frontier in frontiers.values():
+            score = frontier.points[place].score
+            theirs = best.hours_at(score.under_provisioned)
+            cells += [f"{score.under_provisioned:.2%}", _count(score.replica_hours), _less(score.replica_hours, theirs)]
+        table.add_row(_percent(objective), *cells)
+    console.print(table)
 
 
 def cloudwatch(console: Console) -> None:

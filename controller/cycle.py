@@ -12,19 +12,18 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from time import perf_counter
-from zoneinfo import ZoneInfo
 
 import numpy as np
 
 from controller.core.decide import Decision
 from controller.core.forecast import Forecast
-from controller.core.memory import Memory, MemoryFormatError, TrackRecord
 from controller.core.policy import Policy
 from controller.core.record import Inputs, Record
 from controller.core.series import Observation
 from controller.core.startup import LeadTime
-from controller.experiment import Trial, concluded, disturbed, in_turn, left, met, restored
-from controller.grading import Grade, GradeFormatError, settled, unwatched, watched
+from controller.experiment import concluded, disturbed, in_turn, left, met
+from controller.grading import Grade, settled, unwatched, watched
+from controller.held import Held, Question, restored
 from controller.outcome import LoadedModel, Outcome, Problem, Stage
 from controller.ports import (
     ForecastRequest,
@@ -43,33 +42,11 @@ from controller.ports import (
     TargetState,
 )
 from controller.registry import Registry, Scaler
-from controller.spec import Mode, ModelRef, PrometheusMetric, ScalerSpec, SpecError
+from controller.spec import Mode, ModelRef, ScalerSpec, SpecError
 
 log = logging.getLogger(__name__)
 
 STEP_WITHOUT_MODEL = timedelta(minutes=5)
-
-
-_Question = tuple[datetime, int, ZoneInfo, str]
-"""A history's end, how many of its steps were recorded, whose clock, and the model's digest: what a forecast needs."""
-
-
-@dataclass(slots=True, kw_only=True)
-class _Held:
-    """What the cycle keeps of a scaler between ticks. All but the forecast survives a restart, by the status.
-
-    `metric`, `digest`: of the load and the model that the memory's track record speaks of. `asked`: what the forecast
-    was made from.
-    """
-
-    memory: Memory
-    grade: Grade | None = None
-    trial: Trial | None = None
-    metric: PrometheusMetric | None = None
-    digest: str | None = None
-    forecast: Forecast | None = None
-    forecast_problem: Problem | None = None
-    asked: _Question | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -78,7 +55,7 @@ class _Run:
 
     scaler: Scaler
     spec: ScalerSpec
-    held: _Held
+    held: Held
     problems: list[Problem] = field(default_factory=list)
     model: LoadedModel | None = None
     observation: Observation | None = None
@@ -127,7 +104,7 @@ class Cycle:
         self._reporter = reporter
         self._registry = registry
         self._timer = timer
-        self._held: dict[str, _Held] = {}
+        self._held: dict[str, Held] = {}
         self._slow: set[str] = set()
 
     async def tick(
@@ -170,21 +147,14 @@ class Cycle:
         if isinstance(spec, SpecError) or spec.mode is Mode.PAUSED:
             return None
         held = self._hold(scaler)
-        _take_metric(held, spec.metric)
+        held.take_metric(spec.metric)
         held.trial = held.trial and replace(held.trial, has_ended=False)
         return _Run(scaler=scaler, spec=spec, held=held)
 
-    def _hold(self, scaler: Scaler) -> _Held:
+    def _hold(self, scaler: Scaler) -> Held:
         held = self._held.get(scaler.uid)
         if held is None:
-            model = scaler.status.get("model") or {}
-            held = _Held(
-                memory=_restored(scaler),
-                grade=_restored_grade(scaler),
-                trial=_restored_trial(scaler),
-                digest=model.get("digest"),
-            )
-            self._held[scaler.uid] = held
+            held = self._held[scaler.uid] = restored(scaler)
         if held.grade is not None and (isinstance(scaler.spec, SpecError) or scaler.spec.mode is not Mode.OBSERVE):
             held.grade, held.memory = unwatched(held.grade, held.memory)
         return held
@@ -195,9 +165,10 @@ class Cycle:
         for run in runs:
             answer = None if run.spec.model is None else answers[run.spec.model]
             if isinstance(answer, LoadedModel):
-                _take_model(run, answer)
+                run.model = answer
+                run.held.take_model(answer.digest)
             else:
-                _take_forecast(run, None, answer)
+                run.held.take_forecast(None, _or_problem(answer))
 
     def _cards(self, models: set[ModelRef]) -> dict[ModelRef, LoadedModel | ModelError]:
         answers: dict[ModelRef, LoadedModel | ModelError] = {}
@@ -226,7 +197,7 @@ class Cycle:
             began = self._timer()
             answers = await asyncio.to_thread(self._models.forecast, [request for _, _, request in due])
             for (run, question, _), answer in zip(due, answers, strict=True):
-                _take_forecast(run, question, answer)
+                run.held.take_forecast(question, _or_problem(answer))
             self._reporter.took(Stage.FORECAST, self._timer() - began)
         for run in runs:
             if run.held.forecast_problem is not None:
@@ -348,34 +319,6 @@ async def _guarded(stage: Stage, runs: Sequence[_Run], work: Awaitable[None]) ->
             run.fail(stage, "InternalError", f"{type(error).__name__}: {error}; the last size stands")
 
 
-def _restored(scaler: Scaler) -> Memory:
-    stored = scaler.status.get("memory")
-    if not stored:
-        return Memory()
-    try:
-        return Memory.from_json(stored)
-    except MemoryFormatError as error:
-        log.warning("memory not usable, starting afresh", extra={"scaler": scaler.key, "error": str(error)})
-        return Memory()
-
-
-def _restored_grade(scaler: Scaler) -> Grade | None:
-    stored = (scaler.status.get("grade") or {}).get("state")
-    try:
-        return Grade.from_json(stored) if stored else None
-    except GradeFormatError as error:
-        log.warning("score not usable, starting afresh", extra={"scaler": scaler.key, "error": str(error)})
-        return None
-
-
-def _restored_trial(scaler: Scaler) -> Trial | None:
-    try:
-        return restored(scaler.status)
-    except MemoryFormatError as error:
-        log.warning("experiment not usable, starting afresh", extra={"scaler": scaler.key, "error": str(error)})
-        return None
-
-
 def _size_to_decide_from(now: datetime, run: _Run, state: TargetState) -> int:
     """The target's own; but of a scaler that is only watched, the one that it would have."""
     if run.spec.mode is not Mode.OBSERVE:
@@ -394,7 +337,7 @@ def _question(run: _Run) -> MetricRequest:
     )
 
 
-def _new_request(run: _Run) -> tuple[_Question, ForecastRequest] | None:
+def _new_request(run: _Run) -> tuple[Question, ForecastRequest] | None:
     """None where there is nothing to run, or where the last forecast is still the newest there can be."""
     if run.model is None or run.spec.model is None or run.observation is None:
         return None
@@ -403,14 +346,6 @@ def _new_request(run: _Run) -> tuple[_Question, ForecastRequest] | None:
     if question == run.held.asked:
         return None
     return question, ForecastRequest(model=run.spec.model, history=history, zone=run.spec.zone)
-
-
-def _take_metric(held: _Held, metric: PrometheusMetric) -> None:
-    """Another load than before, in another unit perhaps, starts without the forecast and the record of the last."""
-    if held.metric is not None and (held.metric.address, held.metric.query) != (metric.address, metric.query):
-        held.forecast, held.asked = None, None
-        held.memory = replace(held.memory, track=TrackRecord())
-    held.metric = metric
 
 
 def _take_answer(run: _Run, answer: Observation | MetricError) -> None:
@@ -422,26 +357,10 @@ def _take_answer(run: _Run, answer: Observation | MetricError) -> None:
         run.fail(Stage.OBSERVE, answer.reason or MetricReason.UNAVAILABLE, answer.problem)
 
 
-def _take_model(run: _Run, model: LoadedModel) -> None:
-    """Another model than before starts without the record of the one that it replaces."""
-    held = run.held
-    run.model = model
-    if held.digest != model.digest:
-        held.memory = replace(held.memory, track=TrackRecord())
-    held.digest = model.digest
-
-
-def _take_forecast(run: _Run, question: _Question | None, answer: Forecast | ModelError | None) -> None:
-    """None: no forecast is wanted."""
-    held = run.held
-    held.asked = question
+def _or_problem(answer: Forecast | ModelError | None) -> Forecast | Problem | None:
     if isinstance(answer, ModelError):
-        held.forecast = None
-        held.forecast_problem = Problem(
-            stage=Stage.FORECAST, reason=_reason("Model", answer.check), message=str(answer)
-        )
-    else:
-        held.forecast, held.forecast_problem = answer, None
+        return Problem(stage=Stage.FORECAST, reason=_reason("Model", answer.check), message=str(answer))
+    return answer
 
 
 def _reason(prefix: str, check: str) -> str:

@@ -110,7 +110,8 @@ def _wish(
         step = _without_metric(now - last_metric, problem, current, policy)
     else:
         step = _by_load(load, load.value, current, policy)
-    wishes = guardrails.remembered(now, step.after, policy, _earlier_wishes(now, current, policy, memory))
+    earlier = _earlier_wishes(now, current, policy, memory)
+    wishes = guardrails.remembered(now, step.after, policy, earlier, is_held=load.value is None)
     plans = _planned(now, load, policy, memory)
     return step, replace(memory, last_metric=last_metric, recommendations=wishes, rivals=plans)
 

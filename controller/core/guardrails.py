@@ -18,10 +18,15 @@ Rail = Callable[[datetime, int, int, Policy, Memory], tuple[int, str]]
 
 
 def hold_down(now: datetime, wished: int, current: int, policy: Policy, memory: Memory) -> tuple[int, str]:
-    """Shrink no further than the highest wish of the scaleDown window, grow no further than the lowest of scaleUp's."""
+    """Shrink no further than the highest wish of the scaleDown window, grow no further than the lowest of scaleUp's.
+
+    A size that was held for want of a metric is one that the load may have needed, and none that it was content with:
+    it counts for the first window only.
+    """
     down, up = policy.scale_down.stabilization, policy.scale_up.stabilization
-    highest = max([wished, *_wishes(memory, now - down)])
-    lowest = min([wished, *_wishes(memory, now - up)])
+    highest = max([wished, *(wish.replicas for wish in memory.recommendations if wish.time > now - down)])
+    known = (wish for wish in memory.recommendations if not wish.is_held)
+    lowest = min([wished, *(wish.replicas for wish in known if wish.time > now - up)])
     allowed = min(max(current, lowest), highest)
     if wished < current:
         return allowed, f"{highest} were wanted within the last {_seconds(down)}"
@@ -71,26 +76,22 @@ def longest_period(policy: Policy) -> timedelta:
 
 
 def remembered(
-    now: datetime, wished: int, policy: Policy, wishes: tuple[Recommendation, ...]
+    now: datetime, wished: int, policy: Policy, wishes: tuple[Recommendation, ...], *, is_held: bool = False
 ) -> tuple[Recommendation, ...]:
     """The wishes that can still matter to `hold_down`, with this one added.
 
     A wish is dropped once it left both windows, or once a later one is at least as strict on either side: so the
     list is short however long the window is.
     """
-    kept: list[Recommendation] = [Recommendation(time=now, replicas=wished)]
-    highest = lowest = wished
+    kept: list[Recommendation] = [Recommendation(time=now, replicas=wished, is_held=is_held)]
+    highest, lowest = wished, math.inf if is_held else wished
     for wish in reversed(wishes):
         is_peak = wish.replicas > highest and wish.time > now - policy.scale_down.stabilization
-        is_dip = wish.replicas < lowest and wish.time > now - policy.scale_up.stabilization
+        is_dip = not wish.is_held and wish.replicas < lowest and wish.time > now - policy.scale_up.stabilization
         if is_peak or is_dip:
             kept.append(wish)
-        highest, lowest = max(highest, wish.replicas), min(lowest, wish.replicas)
+        highest, lowest = max(highest, wish.replicas), lowest if wish.is_held else min(lowest, wish.replicas)
     return tuple(reversed(kept))
-
-
-def _wishes(memory: Memory, since: datetime) -> list[int]:
-    return [wish.replicas for wish in memory.recommendations if wish.time > since]
 
 
 def _limit(now: datetime, current: int, rules: ScalingRules, memory: Memory, sign: int) -> int:

@@ -30,10 +30,14 @@ class SizeChange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recommendation:
-    """What the load asked for at `time`, before any rail."""
+    """What the load asked for at `time`, before any rail.
+
+    `is_held`: nothing was known of the load; the size that stood, or the fallback, was wished for instead.
+    """
 
     time: datetime
     replicas: int
+    is_held: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,7 +210,7 @@ class Memory:
             "version": VERSION,
             "size": self.size and [_stamp(self.size.time), self.size.replicas],
             "changes": [[_stamp(change.time), change.change] for change in self.changes],
-            "recommendations": [[_stamp(one.time), one.replicas] for one in self.recommendations],
+            "recommendations": [_told(one) for one in self.recommendations],
             "lastMetric": self.last_metric and _stamp(self.last_metric),
             "track": {
                 "pending": [
@@ -315,8 +319,12 @@ def _pending(
     )
 
 
-def _recommendation(time: str, replicas: int) -> Recommendation:
-    return Recommendation(time=_time(time), replicas=int(replicas))
+def _recommendation(time: str, replicas: int, is_held: int = 0) -> Recommendation:
+    return Recommendation(time=_time(time), replicas=int(replicas), is_held=bool(is_held))
+
+
+def _told(wish: Recommendation) -> list[str | int]:
+    return [_stamp(wish.time), wish.replicas, *([1] if wish.is_held else [])]
 
 
 def _stamp(time: datetime) -> str:

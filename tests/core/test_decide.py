@@ -233,6 +233,27 @@ def test_fallback_after_30_s_by_how_long_the_metric_is_missing(
     assert decision.replicas == size
 
 
+@pytest.mark.parametrize(
+    ("elapsed", "load", "size"),
+    [
+        (45, None, 5),  # 5 was enough less than a minute ago
+        (60, None, 8),  # the size that was held for want of a metric delays neither the fallback
+        (60, 90.0, 9),  # nor what the next value asks for
+        (60, 10.0, 5),  # but it does hold down
+    ],
+)
+def test_a_gap_counts_for_the_scale_down_window_only(elapsed: int, load: float | None, size: int) -> None:
+    rails = policy(
+        up=rules(pods(99), window=60), down=rules(window=60), fallback=Fallback(after=seconds(30), replicas=8)
+    )
+    memory, current = FRESH, 5
+    for after in range(0, elapsed + 1, 15):
+        now, value = NOW + seconds(after), 50.0 if after == 0 else load if after == elapsed else None
+        decision, memory = decide(now, unseen() if value is None else seen(value, now), None, current, rails, memory)
+        current = decision.replicas
+    assert current == size
+
+
 def test_the_wait_for_a_fallback_begins_anew_after_each_usable_metric() -> None:
     rails = policy(fallback=Fallback(after=seconds(30), replicas=8))
     _, memory = decide(NOW, None, None, 5, rails, FRESH)

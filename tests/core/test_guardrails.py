@@ -26,9 +26,10 @@ def _changed(*changes: tuple[float, int]) -> Memory:
     return Memory(changes=tuple(SizeChange(time=NOW - seconds(ago), change=change) for ago, change in changes))
 
 
-def _wished(*wishes: tuple[float, int]) -> Memory:
+def _wished(*wishes: tuple[float, int], is_held: bool = False) -> Memory:
     """A memory of (seconds ago, replicas), oldest first."""
-    return Memory(recommendations=tuple(Recommendation(time=NOW - seconds(ago), replicas=wish) for ago, wish in wishes))
+    times = ((NOW - seconds(ago), wish) for ago, wish in wishes)
+    return Memory(recommendations=tuple(Recommendation(time=at, replicas=wish, is_held=is_held) for at, wish in times))
 
 
 @pytest.mark.parametrize(
@@ -102,6 +103,7 @@ def test_shrinking_from_10_by_half_in_60_s_by_earlier_changes(memory: Memory, al
         (_wished((299, 12)), 10),  # more was wanted than there is: hold-down never grows
         (_wished((200, 5), (100, 7), (50, 6)), 7),  # the highest
         (_wished((200, 1)), 3),
+        (_wished((299, 8), is_held=True), 8),  # perhaps the load needed it
     ],
 )
 def test_wish_of_3_at_10_with_a_scale_down_window_of_300_s(memory: Memory, allowed: int) -> None:
@@ -114,6 +116,7 @@ def test_wish_of_3_at_10_with_a_scale_down_window_of_300_s(memory: Memory, allow
         (_wished((59, 12)), 12),  # the lowest of [20, 12]
         (_wished((60, 12)), 20),
         (_wished((59, 5)), 10),  # less was wanted than there is: hold-up never shrinks
+        (_wished((59, 12), is_held=True), 20),  # nobody knows whether the load was content with it
     ],
 )
 def test_wish_of_20_at_10_with_a_scale_up_window_of_60_s(memory: Memory, allowed: int) -> None:
@@ -134,29 +137,31 @@ def test_changes_matter_for_the_longest_period_of_either_direction() -> None:
 
 
 WINDOWS = st.sampled_from([0, 15, 45, 200]).map(float)
-TICKS = st.lists(st.tuples(st.integers(1, 60), st.integers(0, 12), st.integers(1, 12)), min_size=1, max_size=30)
+TICKS = st.lists(
+    st.tuples(st.integers(1, 60), st.integers(0, 12), st.integers(1, 12), st.booleans()), min_size=1, max_size=30
+)
 
 
 def _oracle(
-    now: datetime, wish: int, current: int, down: float, up: float, wishes: Sequence[tuple[datetime, int]]
+    now: datetime, wish: int, current: int, down: float, up: float, wishes: Sequence[tuple[datetime, int, bool]]
 ) -> int:
     """All wishes ever, scanned anew: the two limits of the HPA around the current size."""
-    highest = max([wish, *(one for time, one in wishes if time > now - seconds(down))])
-    lowest = min([wish, *(one for time, one in wishes if time > now - seconds(up))])
+    highest = max([wish, *(one for time, one, _ in wishes if time > now - seconds(down))])
+    lowest = min([wish, *(one for time, one, is_held in wishes if time > now - seconds(up) and not is_held)])
     return min(max(current, lowest), highest)
 
 
 @given(down=WINDOWS, up=WINDOWS, ticks=TICKS)
 def test_stabilisation_with_the_kept_wishes_equals_one_with_all_wishes(
-    down: float, up: float, ticks: list[tuple[int, int, int]]
+    down: float, up: float, ticks: list[tuple[int, int, int, bool]]
 ) -> None:
     rails = policy(down=rules(window=down), up=rules(window=up))
-    now, kept, every = NOW, Memory(), list[tuple[datetime, int]]()
-    for gap, wish, current in ticks:
+    now, kept, every = NOW, Memory(), list[tuple[datetime, int, bool]]()
+    for gap, wish, current, is_held in ticks:
         now += timedelta(seconds=gap)
         assert hold_down(now, wish, current, rails, kept)[0] == _oracle(now, wish, current, down, up, every)
-        every.append((now, wish))
-        kept = Memory(recommendations=remembered(now, wish, rails, kept.recommendations))
+        every.append((now, wish, is_held))
+        kept = Memory(recommendations=remembered(now, wish, rails, kept.recommendations, is_held=is_held))
 
 
 def test_remembered_wishes_are_few_however_long_the_window() -> None:

@@ -52,10 +52,11 @@ RECORDS = st.builds(
     correction=st.floats(-1.0, 1.0),
 )
 PLANS = st.builds(Plan, time=TIMES, forecast=SIZES, reactive=SIZES, forecast_held=SIZES, reactive_held=SIZES)
-RECOMMENDATIONS = st.builds(Recommendation, time=TIMES, replicas=SIZES)
+SIZES_FOUND = st.builds(Recommendation, time=TIMES, replicas=SIZES)
+RECOMMENDATIONS = st.builds(Recommendation, time=TIMES, replicas=SIZES, is_held=st.booleans())
 MEMORIES = st.builds(
     Memory,
-    size=st.none() | RECOMMENDATIONS,
+    size=st.none() | SIZES_FOUND,
     changes=st.lists(st.builds(SizeChange, time=TIMES, change=st.integers(-1000, 1000)), max_size=3).map(tuple),
     recommendations=st.lists(RECOMMENDATIONS, max_size=3).map(tuple),
     last_metric=st.none() | TIMES,

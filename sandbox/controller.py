@@ -14,6 +14,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from controller.account import Account
+from controller.core.decide import Decision
+from controller.http_api import MOST
 from sandbox.cluster import Sandbox
 from sandbox.processes import Process, ProcessError, Program, start_on_free_port, wait_until
 
@@ -117,6 +120,15 @@ class Controller:
         status, text = self.get(f"/api/v1/scalers/{namespace}/{name}")
         decision: dict[str, Any] | None = json.loads(text)["lastDecision"] if status == HTTPStatus.OK else None
         return decision
+
+    def decisions(self, namespace: str, name: str) -> list[Decision]:
+        """The decisions about a scaler that one answer may hold, the newest, oldest first; at least one."""
+        status, text = self.get(f"/api/v1/scalers/{namespace}/{name}/decisions?limit={MOST}")
+        accounts = [Account.from_json(raw) for raw in json.loads(text)["items"]] if status == HTTPStatus.OK else []
+        made = [account.record.decision for account in accounts if account.record is not None]
+        if not made:
+            raise ProcessError(f"the controller tells of no decision about {namespace}/{name}: {text}; log: {self.log}")
+        return made
 
     def _program(self, port: int) -> Program:
         """Settings of whoever runs us are not meant for it; env(1) takes them away."""

@@ -12,7 +12,6 @@ import sys
 import time
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
 
 from rich.console import Console
 
@@ -20,7 +19,7 @@ from sandbox.binaries import BinaryError
 from sandbox.cluster import CommandError, Sandbox
 from sandbox.controller import REPOSITORY, Controller, install
 from sandbox.demo import outcome, scene
-from sandbox.demo.recording import Sample, record, write_csv
+from sandbox.demo.recording import Sample, record, steepest, write_csv
 from sandbox.exporter import Exporter
 from sandbox.processes import ProcessError
 from sandbox.prometheus import Prometheus, Scrape
@@ -63,7 +62,7 @@ def _play() -> None:
         console.print("[bold]5. The morning[/]")
         samples = _watch(sandbox, controller, replay)
         console.print("[bold]6. Why?[/] Any decision can be asked for, also that of the steepest moment")
-        _explain(sandbox, controller, samples)
+        _explain(sandbox, controller)
         recording = record(replay, samples, prometheus)
     comparison = outcome.compare(recording)
     console.print(outcome.table(comparison))
@@ -114,10 +113,9 @@ def _apply(sandbox: Sandbox, replay: Replay, prometheus: Prometheus) -> None:
     sandbox.apply(scene.scaler(prometheus.url))
 
 
-def _explain(sandbox: Sandbox, controller: Controller, samples: list[Sample]) -> None:
+def _explain(sandbox: Sandbox, controller: Controller) -> None:
     """The decision that added most, as anyone can ask for it."""
-    _, steepest = max(pairwise(samples), key=lambda pair: pair[1].desired - pair[0].desired)
-    at = steepest.wall.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    at = steepest(controller.decisions(scene.NAMESPACE, scene.NAME)).time.isoformat().replace("+00:00", "Z")
     address = f"http://{controller.address}"
     command = ["explain", scene.NAME, "-n", scene.NAMESPACE, "--at", at, "--controller", address]
     console.print(f"   predictive-scaler {' '.join(command)}")

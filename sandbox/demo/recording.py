@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from controller.core.decide import Decision
 from controller.core.series import Series
 from sandbox.demo import scene
 from sandbox.prometheus import Prometheus
@@ -42,6 +44,11 @@ class Recording:
     capacity: Capacity
     median: Floats
     upper: Floats
+
+
+def steepest(decisions: Sequence[Decision]) -> Decision:
+    """The one that added most replicas, the first of several. What is sampled may be a tick or two later."""
+    return max(decisions, key=lambda decision: decision.replicas - decision.current)
 
 
 def record(replay: Replay, samples: list[Sample], prometheus: Prometheus) -> Recording:

@@ -1,5 +1,6 @@
 """The demo tells what happened, and judges both policies alike."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -8,12 +9,16 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from controller.account import Account
 from controller.core.series import Series
 from controller.spec import parse
+from sandbox.controller import Controller
 from sandbox.demo import outcome, scene
-from sandbox.demo.recording import GRID, Recording, Sample, record, write_csv
+from sandbox.demo.recording import GRID, Recording, Sample, record, steepest, write_csv
+from sandbox.processes import ProcessError
 from sandbox.replay import Replay
 from sandbox.traffic import Trace, recorded_or_made, synthetic
+from tests.builders import NOW, account, seconds
 from training.simulate import Capacity
 
 START = datetime(2026, 1, 28, 5, 25, tzinfo=UTC)
@@ -71,6 +76,54 @@ def test_the_load_is_in_requests_per_second_of_wall_time() -> None:
 def test_a_sample_stands_until_the_next() -> None:
     ready = replayed().capacity.ready
     assert (ready[: 30 * 4].max(), ready[30 * 4 :].min()) == (2, 3)
+
+
+def decided(*sizes: tuple[int, float]) -> list[Account]:
+    """Accounts of a second each: the size that is found, and the load, of which a replica serves 10."""
+    return [account(load, at=NOW + seconds(tick), current=size) for tick, (size, load) in enumerate(sizes)]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "tick"),
+    [
+        ([(2, 20), (2, 30), (3, 80), (8, 80), (8, 90)], 2),  # 2 -> 2 -> 3 -> 8 -> 8 -> 9
+        ([(2, 40), (4, 60), (6, 60)], 0),  # as steep twice: the first
+        ([(2, 50), (5, 50), (5, 80), (8, 20)], 0),
+        ([(4, 40), (4, 40)], 0),  # nothing was added: the first that there is
+    ],
+)
+def test_the_steepest_moment_is_the_decision_that_added_most(sizes: list[tuple[int, float]], tick: int) -> None:
+    # At the next tick the load asks for no more than there is: what a sample shows would be explained as "as before".
+    told = steepest([one.record.decision for one in decided(*sizes) if one.record is not None])
+    assert told.time == NOW + seconds(tick)
+
+
+class Telling(Controller):
+    """A controller that answers so."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(kubeconfig=Path("none"), models=Path("none"), log=Path("of.log"))
+        self.answer = (status, text)
+
+    def get(self, path: str) -> tuple[int, str]:
+        assert path == "/api/v1/scalers/shop/web/decisions?limit=1000"
+        return self.answer
+
+
+def test_decisions_are_read_from_the_accounts_that_have_one() -> None:
+    accounts = [account(None), *decided((2, 30), (3, 80))]
+    items = ",".join(one.to_text() for one in accounts)
+    told = Telling(200, f'{{"kept":{{}},"items":[{items}]}}').decisions("shop", "web")
+    assert told == [one.record.decision for one in accounts if one.record is not None]
+    assert len(told) == 2
+
+
+@pytest.mark.parametrize(
+    ("status", "text"), [(404, "no tick of shop/web is recorded yet"), (200, '{"items": []}'), (0, "")]
+)
+def test_no_decision_at_all_is_told_with_the_answer_and_the_log(status: int, text: str) -> None:
+    with pytest.raises(ProcessError, match=f"no decision about shop/web: .*{re.escape(text)}.*of.log"):
+        Telling(status, text).decisions("shop", "web")
 
 
 def test_a_forecast_stands_where_its_load_comes() -> None:

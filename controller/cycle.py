@@ -42,7 +42,7 @@ from controller.ports import (
     TargetState,
 )
 from controller.registry import Registry, Scaler
-from controller.spec import Mode, ModelRef, ScalerSpec, SpecError
+from controller.spec import AnyTarget, Metric, Mode, ModelRef, ScalerSpec, SpecError
 
 log = logging.getLogger(__name__)
 
@@ -87,10 +87,10 @@ class Cycle:
     def __init__(
         self,
         *,
-        source: Source,
+        source: Source[Metric],
         models: Models,
-        target: Target,
-        owners: Owners,
+        target: Target[AnyTarget],
+        owners: Owners[AnyTarget],
         lead_times: LeadTimes,
         reporter: Reporter,
         registry: Registry,
@@ -327,7 +327,7 @@ def _size_to_decide_from(now: datetime, run: _Run, state: TargetState) -> int:
     return shadow.own.size
 
 
-def _question(run: _Run) -> MetricRequest:
+def _question(run: _Run) -> MetricRequest[Metric]:
     return MetricRequest(
         namespace=run.scaler.namespace,
         metric=run.spec.metric,

@@ -177,5 +177,5 @@ def _identity(uid: str, spec: ScalerSpec) -> str:
     plan = codec.to_json(Plan, spec.experiment)
     model = None if spec.model is None else spec.model.name
     target = (spec.target.api_version, spec.target.kind, spec.target.name)
-    what = (uid, plan, spec.metric.address, spec.metric.query, target, model, spec.zone.key, rules)
+    what = (uid, plan, *spec.metric.load, target, model, spec.zone.key, rules)
     return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:_MARK_LENGTH]

@@ -151,7 +151,7 @@ def unwatched(grade: Grade, memory: Memory) -> tuple[Grade, Memory]:
 @lru_cache(maxsize=_MOST_MARKS)
 def _rules(spec: ScalerSpec) -> str:
     policy = replace(spec.policy, lead_time=timedelta(0)) if spec.lead_time_auto else spec.policy
-    return _mark((spec.metric.address, spec.metric.query, policy))
+    return _mark((*spec.metric.load, policy))
 
 
 @lru_cache(maxsize=_MOST_MARKS)

@@ -17,7 +17,7 @@ from controller.experiment import restored as restored_trial
 from controller.grading import Grade, GradeFormatError
 from controller.outcome import Problem
 from controller.registry import Scaler
-from controller.spec import PrometheusMetric
+from controller.spec import Metric
 
 log = logging.getLogger(__name__)
 
@@ -36,15 +36,15 @@ class Held:
     memory: Memory
     grade: Grade | None = None
     trial: Trial | None = None
-    metric: PrometheusMetric | None = None
+    metric: Metric | None = None
     digest: str | None = None
     forecast: Forecast | None = None
     forecast_problem: Problem | None = None
     asked: Question | None = None
 
-    def take_metric(self, metric: PrometheusMetric) -> None:
+    def take_metric(self, metric: Metric) -> None:
         """Another load than before, in another unit perhaps, starts without the forecast and the record of the last."""
-        if self.metric is not None and (self.metric.address, self.metric.query) != (metric.address, metric.query):
+        if self.metric is not None and self.metric.load != metric.load:
             self.forecast, self.asked = None, None
             self.memory = replace(self.memory, track=TrackRecord())
         self.metric = metric

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 from controller.core.card import Card
 from controller.core.forecast import Forecast
@@ -18,7 +18,7 @@ from controller.core.series import Observation, Series
 from controller.core.startup import LeadTime
 from controller.outcome import Outcome, Problem, Stage
 from controller.registry import Scaler
-from controller.spec import ModelRef, PrometheusMetric, ScalerSpec, TargetRef
+from controller.spec import AnyTarget, Metric, ModelRef, ScalerSpec
 
 
 class MetricReason(StrEnum):
@@ -41,6 +41,8 @@ class MetricReason(StrEnum):
     NOT_FINITE = "MetricNotFinite"
     NEGATIVE = "MetricNegative"
     STALE = "MetricStale"
+    THROTTLED = "MetricThrottled"
+    PERIOD_INVALID = "MetricPeriodInvalid"
 
 
 class TargetReason(StrEnum):
@@ -51,6 +53,9 @@ class TargetReason(StrEnum):
     FORBIDDEN = "TargetForbidden"
     CONFLICT = "TargetConflict"
     UNAVAILABLE = "TargetUnavailable"
+    SUSPENDED = "TargetSuspended"
+    UNAUTHORIZED = "TargetUnauthorized"
+    THROTTLED = "TargetThrottled"
 
 
 class LeadTimeReason(StrEnum):
@@ -102,21 +107,28 @@ class SecretError(Exception):
         self.is_transient = is_transient
 
 
+M_co = TypeVar("M_co", bound=Metric, covariant=True)
+M_contra = TypeVar("M_contra", bound=Metric, contravariant=True)
+R_contra = TypeVar("R_contra", bound=AnyTarget, contravariant=True)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MetricRequest:
+class MetricRequest(Generic[M_co]):
     """One scaler's question. `namespace`: where its Secrets live. `context`: how many steps of history it needs."""
 
     namespace: str
-    metric: PrometheusMetric
+    metric: M_co
     step: timedelta
     context: int
     max_age: timedelta
 
 
-class Source(Protocol):
+class Source(Protocol[M_contra]):
     """A metric system."""
 
-    async def observe(self, requests: Sequence[MetricRequest], now: datetime) -> list[Observation | MetricError]:
+    async def observe(
+        self, requests: Sequence[MetricRequest[M_contra]], now: datetime
+    ) -> list[Observation | MetricError]:
         """One answer for each request, in order. Equal questions are asked once. Never raises for a single request."""
         ...
 
@@ -152,29 +164,39 @@ class Models(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetState:
-    """What is asked of a target right now. `selector`: of its pods' labels; empty where the target tells none."""
+    """What is asked of a target right now. `selector`: of its pods' labels; empty where the target tells none.
+
+    `resource_version`: changes with the target. `lowest`, `highest`: its own bounds, None where it has none.
+    `ready`: of the replicas, those that serve; `warm`: others that wait, half started; None where that is not read.
+    `note`: what a user should know of its state, such as a start that is under way; empty where there is nothing.
+    """
 
     replicas: int
     resource_version: str
     selector: str = ""
+    lowest: int | None = None
+    highest: int | None = None
+    ready: int | None = None
+    warm: int | None = None
+    note: str = ""
 
 
-class Target(Protocol):
+class Target(Protocol[R_contra]):
     """Something with a size."""
 
-    async def read(self, namespace: str, ref: TargetRef) -> TargetState:
+    async def read(self, namespace: str, ref: R_contra) -> TargetState:
         """The size now. Raises TargetError."""
         ...
 
-    async def write(self, namespace: str, ref: TargetRef, state: TargetState, replicas: int) -> None:
+    async def write(self, namespace: str, ref: R_contra, state: TargetState, replicas: int) -> None:
         """Ask for `replicas`, provided nobody changed the size since `state` was read. Raises TargetError."""
         ...
 
 
-class Owners(Protocol):
+class Owners(Protocol[R_contra]):
     """Who else sets the size of targets."""
 
-    async def owner(self, namespace: str, ref: TargetRef, now: datetime) -> str | None:
+    async def owner(self, namespace: str, ref: R_contra, now: datetime) -> str | None:
         """The other autoscaler in words, such as 'HorizontalPodAutoscaler "web"'; None if none. Raises TargetError."""
         ...
 

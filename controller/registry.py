@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from controller.spec import ScalerSpec, SpecError, parse
+from controller.spec import GroupRef, ScalerSpec, SpecError, parse
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -104,6 +104,10 @@ class Registry:
                 self.put(body)
         return gone
 
+    def named(self, namespace: str, name: str) -> Scaler | None:
+        """The scaler of that name, if there is one."""
+        return next((one for one in self._scalers.values() if (one.namespace, one.name) == (namespace, name)), None)
+
     def rival(self, scaler: Scaler) -> Scaler | None:
         """The older scaler that scales the same target, if there is one: the first to come owns it."""
         target = _active_target(scaler)
@@ -116,7 +120,7 @@ class Registry:
 
 
 _Target = tuple[str, str, str, str]
-"""Namespace, API group, kind, name: the version does not matter, since one object has many."""
+"""Namespace, API group, kind, name: the version does not matter, since one object has many. A group is of no namespace."""
 
 
 def _first_by_target(scalers: Iterable[Scaler]) -> dict[_Target, Scaler]:
@@ -128,4 +132,6 @@ def _active_target(scaler: Scaler) -> _Target | None:
     spec = scaler.spec
     if isinstance(spec, SpecError) or not spec.mode.is_acting:
         return None
+    if isinstance(spec.target, GroupRef):
+        return "", spec.target.access.region, spec.target.kind, spec.target.name
     return scaler.namespace, spec.target.api_version.rpartition("/")[0], spec.target.kind, spec.target.name

@@ -91,7 +91,7 @@ class Scheduler:
 
     def _batch(self, scaler: Scaler) -> tuple[str, bool]:
         """Scalers with the same answer tick together."""
-        address = None if isinstance(scaler.spec, SpecError) else scaler.spec.metric.address
+        address = "" if isinstance(scaler.spec, SpecError) else scaler.spec.metric.place
         return address or self._default_address, self._cycle.is_slow(scaler.uid)
 
     def _is_due(self, now: datetime, scaler: Scaler) -> bool:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeAlias
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from controller.core.experiment import Arm, Plan
@@ -24,7 +24,15 @@ __all__ = [
     "KIND",
     "PLURAL",
     "VERSION",
+    "AnyTarget",
+    "AwsAccess",
+    "AwsRole",
     "BasicAuth",
+    "CapacityField",
+    "CloudWatchMetric",
+    "Coordination",
+    "GroupRef",
+    "Metric",
     "Mode",
     "ModelRef",
     "PrometheusMetric",
@@ -61,6 +69,14 @@ _LONGEST_AFTER = timedelta(hours=24)
 _LONGEST_WINDOW_SECONDS = 3600
 _LONGEST_PERIOD_SECONDS = 1800
 _LONGEST_INTERVAL_SECONDS = 3600
+GROUP_KIND = "AutoScalingGroup"
+_DEFAULT_API_VERSION = "apps/v1"
+_MOST_PER_UNIT = 10_000
+_MOST_DIMENSIONS = 30
+_LONGEST_METRIC_PERIOD = timedelta(hours=1)
+_SHORT_PERIODS = tuple(timedelta(seconds=seconds) for seconds in (1, 5, 10, 20, 30))
+_CLOUDWATCH_DELAY = timedelta(minutes=3)
+"""So long after its period a value of CloudWatch may come: most services publish within two minutes."""
 _NOT_SCALABLE = ("DaemonSet", "HorizontalPodAutoscaler")
 
 _API_VERSION = Form(
@@ -88,7 +104,53 @@ _HOST = Form(
     longest=253,
     words="a host name such as prometheus.example",
 )
-_MODEL = Form(pattern=re.compile(r"[a-z0-9]+([-._][a-z0-9]+)*"), longest=128, words="a model's file name without .onnx")
+_MODEL = Form(
+    pattern=re.compile(
+        r"[a-z0-9]+([-._][a-z0-9]+)*"
+        r"|s3://[a-z0-9][-.a-z0-9]{1,61}[a-z0-9]/[-!_.*'()/A-Za-z0-9]+(\?versionId=[-_.A-Za-z0-9]+)?"
+        r"|https://[-.:A-Za-z0-9]+/[-._~%!$&()*+,;=:@/A-Za-z0-9]+"
+        r"|oci://[-.:A-Za-z0-9]+(/[a-z0-9]+([-._]+[a-z0-9]+)*)+(:[_A-Za-z0-9][-._A-Za-z0-9]{0,127})?(@sha256:[0-9a-f]{64})?"
+    ),
+    longest=1024,
+    words="a model's file name without .onnx, or the place of its file: s3://BUCKET/KEY, https://HOST/PATH or "
+    "oci://REGISTRY/REPOSITORY:TAG",
+)
+_REGION = Form(
+    pattern=re.compile(r"[a-z]{2,3}(-[a-z]+)+-[0-9]{1,2}"), longest=32, words="an AWS region such as eu-central-1"
+)
+_ROLE_ARN = Form(
+    pattern=re.compile(r"arn:aws[-a-z]*:iam::[0-9]{12}:role/[-+=,.@_/A-Za-z0-9]+"),
+    longest=2048,
+    words="the ARN of an IAM role such as arn:aws:iam::123456789012:role/scaler",
+)
+_EXTERNAL_ID = Form(
+    pattern=re.compile(r"[-+=,.@:/_A-Za-z0-9]{2,}"),
+    longest=1224,
+    words="the external id that the role's trust asks for",
+)
+_GROUP_NAME = Form(
+    pattern=re.compile(r"[ -9;-\[\]-~]+"), longest=255, words="the name of an Auto Scaling group, without : and \\"
+)
+_EXPRESSION = Form(
+    pattern=re.compile(r".+", re.DOTALL),
+    longest=2048,
+    words="metric math that gives one series, such as SUM(SEARCH(...))",
+)
+_METRIC_NAMESPACE = Form(
+    pattern=re.compile(r"[^:][-.#:/_A-Za-z0-9 ]*"),
+    longest=255,
+    words="a CloudWatch namespace such as AWS/ApplicationELB",
+)
+_METRIC_NAME = Form(pattern=re.compile(r"[ -~]+"), longest=255, words="a metric's name such as RequestCount")
+_DIMENSION = Form(pattern=re.compile(r"[ -~]+"), longest=1024, words="the value of a dimension")
+_STAT = Form(
+    pattern=re.compile(
+        r"SampleCount|Sum|Average|Minimum|Maximum|IQM|(p|tm|wm|tc|ts)[0-9]{1,2}(\.[0-9]{1,10})?|p100"
+        r"|(TM|WM|PR|TC|TS)\([%:.0-9]+\)"
+    ),
+    longest=64,
+    words="a statistic such as Sum, Average or p99",
+)
 _SHA256 = Form(pattern=re.compile(r"[0-9a-f]{64}"), longest=64, words="64 lower-case hex digits")
 _ZONE = Form(
     pattern=re.compile(r"[A-Za-z][-+_A-Za-z0-9]*(/[-+_A-Za-z0-9]+)*"),
@@ -121,6 +183,59 @@ class TargetRef:
     api_version: str
     kind: str
     name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AwsRole:
+    """A role to assume; `external_id` is what its trust policy asks for."""
+
+    arn: str
+    external_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AwsAccess:
+    """Where AWS is asked, and as whom: as the controller itself where there is no `role`."""
+
+    region: str
+    role: AwsRole | None = None
+
+
+class CapacityField(StrEnum):
+    """What of an Auto Scaling group is set: its desired capacity, or the floor under what others decide."""
+
+    DESIRED = "Desired"
+    FLOOR = "Floor"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupRef:
+    """An EC2 Auto Scaling group to scale; its replicas are units of capacity."""
+
+    access: AwsAccess
+    name: str
+    capacity: CapacityField = CapacityField.DESIRED
+
+    @property
+    def kind(self) -> str:
+        """The kind in targetRef."""
+        return GROUP_KIND
+
+    @property
+    def api_version(self) -> str:
+        """Nothing of Kubernetes."""
+        return ""
+
+
+AnyTarget: TypeAlias = TargetRef | GroupRef
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Coordination:
+    """Whose pods run on this group: the PredictiveScaler `scaler`, `per_unit` replicas on a unit of capacity."""
+
+    scaler: str
+    per_unit: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,13 +275,62 @@ class PrometheusMetric:
     basic: BasicAuth | None = None
     tls: Tls | None = None
 
+    @property
+    def load(self) -> tuple[str, ...]:
+        """Which load it is, whoever may read it."""
+        return self.address or "", self.query
+
+    @property
+    def place(self) -> str:
+        """Who answers; empty for the controller's own default."""
+        return self.address or ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CloudWatchMetric:
+    """Where the load comes from: one metric, or one `expression` of metric math; exactly one of the two is given.
+
+    `dimensions`: sorted (name, value). `period`: one value's time, whole minutes, or 1, 5, 10, 20 or 30 seconds.
+    """
+
+    access: AwsAccess
+    period: timedelta
+    expression: str | None = None
+    namespace: str | None = None
+    name: str | None = None
+    dimensions: tuple[tuple[str, str], ...] = ()
+    stat: str | None = None
+
+    @property
+    def load(self) -> tuple[str, ...]:
+        """Which load it is, whoever may read it."""
+        named = [part for pair in self.dimensions for part in pair]
+        what = (self.expression, self.namespace, self.name, *named, self.stat)
+        return self.access.region, str(self.period.total_seconds()), *(part or "" for part in what)
+
+    @property
+    def place(self) -> str:
+        """Who answers."""
+        return f"cloudwatch.{self.access.region}"
+
+
+Metric: TypeAlias = PrometheusMetric | CloudWatchMetric
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelRef:
-    """A model by name, and the sha256 (hex) its file must have when given."""
+    """A model by name, or by the place that holds its file (s3://, https:// or oci://).
+
+    `sha256`: the digest (hex) that the file must have, when given.
+    """
 
     name: str
     sha256: str | None = None
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether the file must be fetched."""
+        return "://" in self.name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,17 +339,19 @@ class ScalerSpec:
 
     `model`: None where no forecast is wanted. `lead_time_auto`: the lead time is learnt; `policy.lead_time` holds until
     something was. `experiment`: None where none is described; beside a mode other than Experiment it waits.
+    `coordination`: None where nobody's pods are known to run on the target.
     """
 
-    target: TargetRef
+    target: AnyTarget
     mode: Mode
-    metric: PrometheusMetric
+    metric: Metric
     model: ModelRef | None
     zone: ZoneInfo
     interval: timedelta
     policy: Policy
     lead_time_auto: bool = False
     experiment: Plan | None = None
+    coordination: Coordination | None = None
 
 
 def parse(spec: Mapping[str, Any]) -> ScalerSpec:
@@ -194,34 +360,119 @@ def parse(spec: Mapping[str, Any]) -> ScalerSpec:
         "spec",
         spec,
         *("targetRef", "minReplicas", "maxReplicas", "mode", "metric", "objective", "forecast"),
-        *("intervalSeconds", "behavior", "fallback", "experiment"),
+        *("intervalSeconds", "behavior", "fallback", "experiment", "coordination"),
     )
-    metric = fields.child("metric", "prometheus", "targetPerReplica")
+    metric = fields.child("metric", "prometheus", "cloudwatch", "targetPerReplica")
+    load, target = _metric(metric), _target(fields)
     forecast = fields.child_or_empty("forecast", "model", "sha256", "quantile", "leadTime", "timeZone")
     interval = timedelta(seconds=fields.integer("intervalSeconds", 1, _LONGEST_INTERVAL_SECONDS, default=15))
     mode = fields.choice("mode", Mode, default=Mode.ACTIVE)
     return ScalerSpec(
-        target=_target(fields.child("targetRef", "apiVersion", "kind", "name")),
+        target=target,
         mode=mode,
-        metric=_prometheus(metric.child("prometheus", "address", "query", "auth", "tls")),
+        metric=load,
         model=_model(forecast, mode),
         zone=_zone(forecast),
         interval=interval,
-        policy=_policy(fields, metric, forecast, interval),
+        policy=replace(_policy(fields, metric, forecast, interval), metric_age=_age(load)),
         lead_time_auto=_is_lead_time_auto(forecast),
         experiment=_experiment(fields, mode),
+        coordination=_coordination(fields, target),
     )
 
 
-def _target(fields: Fields) -> TargetRef:
+def _age(metric: Metric) -> timedelta:
+    """How old the newest value of a metric may be by its nature."""
+    return 2 * metric.period + _CLOUDWATCH_DELAY if isinstance(metric, CloudWatchMetric) else timedelta(0)
+
+
+def _target(spec: Fields) -> AnyTarget:
+    fields = spec.child("targetRef", "apiVersion", "kind", "name", "region", "roleArn", "externalId", "capacity")
     kind = fields.text("kind", _KIND_NAME, default="Deployment")
+    if kind == GROUP_KIND:
+        return _group(fields)
+    for name in ("region", "roleArn", "externalId", "capacity"):
+        if name in fields:
+            raise fields.refusal(name, f"has no effect on a {kind}; remove it, or scale the kind {GROUP_KIND}")
     if kind in _NOT_SCALABLE:
         raise fields.refusal("kind", f"a {kind} has no replica count of its own; name the Deployment or StatefulSet")
     return TargetRef(
-        api_version=fields.text("apiVersion", _API_VERSION, default="apps/v1"),
+        api_version=fields.text("apiVersion", _API_VERSION, default=_DEFAULT_API_VERSION),
         kind=kind,
         name=fields.text("name", _OBJECT_NAME),
     )
+
+
+def _group(fields: Fields) -> GroupRef:
+    if fields.values.get("apiVersion", _DEFAULT_API_VERSION) != _DEFAULT_API_VERSION:  # which the API server fills in
+        raise fields.refusal("apiVersion", f"has no effect on an {GROUP_KIND}, which is none of Kubernetes; remove it")
+    return GroupRef(
+        access=_access(fields),
+        name=fields.text("name", _GROUP_NAME),
+        capacity=fields.choice("capacity", CapacityField, default=CapacityField.DESIRED),
+    )
+
+
+def _access(fields: Fields) -> AwsAccess:
+    """Keys are no fields: who may write a PredictiveScaler shall not need to hold one."""
+    region = fields.text("region", _REGION)
+    if "roleArn" not in fields:
+        if "externalId" in fields:
+            raise fields.refusal("externalId", "has no effect without roleArn; add it or remove externalId")
+        return AwsAccess(region=region)
+    external_id = fields.text("externalId", _EXTERNAL_ID) if "externalId" in fields else None
+    return AwsAccess(region=region, role=AwsRole(arn=fields.text("roleArn", _ROLE_ARN), external_id=external_id))
+
+
+def _coordination(spec: Fields, target: AnyTarget) -> Coordination | None:
+    if "coordination" not in spec:
+        return None
+    if not isinstance(target, GroupRef):
+        words = f"belongs to the scaler of an {GROUP_KIND}, and names the one whose pods run there; remove it"
+        raise spec.refusal("coordination", words)
+    fields = spec.child("coordination", "scaler", "replicasPerUnit")
+    return Coordination(
+        scaler=fields.text("scaler", _OBJECT_NAME),
+        per_unit=fields.integer("replicasPerUnit", 1, _MOST_PER_UNIT),
+    )
+
+
+def _metric(fields: Fields) -> Metric:
+    """Exactly one source."""
+    if ("prometheus" in fields) == ("cloudwatch" in fields):
+        raise SpecError(fields.path, "takes exactly one of prometheus and cloudwatch; add one or remove one")
+    if "cloudwatch" in fields:
+        return _cloudwatch(fields)
+    return _prometheus(fields.child("prometheus", "address", "query", "auth", "tls"))
+
+
+def _cloudwatch(metric: Fields) -> CloudWatchMetric:
+    named = ("namespace", "metricName", "dimensions", "stat")
+    fields = metric.child("cloudwatch", "region", "roleArn", "externalId", "period", "expression", *named)
+    access, period = _access(fields), _period(fields)
+    if ("expression" in fields) == ("metricName" in fields):
+        raise SpecError(fields.path, "takes exactly one of metricName and expression; add one or remove one")
+    if "expression" in fields:
+        for name in named:
+            if name in fields:
+                raise fields.refusal(name, "has no effect beside expression, which names its own metrics; remove it")
+        return CloudWatchMetric(access=access, period=period, expression=fields.text("expression", _EXPRESSION))
+    return CloudWatchMetric(
+        access=access,
+        period=period,
+        namespace=fields.text("namespace", _METRIC_NAMESPACE),
+        name=fields.text("metricName", _METRIC_NAME),
+        dimensions=tuple(sorted(fields.texts("dimensions", _DIMENSION, most=_MOST_DIMENSIONS).items())),
+        stat=fields.text("stat", _STAT),
+    )
+
+
+def _period(fields: Fields) -> timedelta:
+    """What CloudWatch keeps: whole minutes, and for metrics of high resolution parts of one."""
+    period = fields.duration("period", _LONGEST_METRIC_PERIOD, default="60s")
+    if period not in _SHORT_PERIODS and (not period or period % timedelta(minutes=1)):
+        raise fields.refusal("period", "must be whole minutes, such as 60s or 5m, or 1s, 5s, 10s, 20s or 30s")
+    return period
 
 
 def _prometheus(fields: Fields) -> PrometheusMetric:

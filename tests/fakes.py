@@ -18,7 +18,7 @@ from controller.core.startup import LeadTime
 from controller.outcome import Outcome, Problem, Stage
 from controller.ports import ForecastRequest, MetricError, MetricRequest, ModelError, StatusError, TargetState
 from controller.registry import Scaler
-from controller.spec import ModelRef, ScalerSpec, TargetRef
+from controller.spec import AnyTarget, Metric, ModelRef, ScalerSpec
 from tests.builders import card, forecast
 
 DIGEST = "ab" * 32
@@ -30,15 +30,17 @@ class FakeSource:
 
     answer: Observation | MetricError | Exception
     by_query: dict[str, Observation | MetricError] = field(default_factory=dict)
-    batches: list[list[MetricRequest]] = field(default_factory=list)
+    batches: list[list[MetricRequest[Metric]]] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
 
-    async def observe(self, requests: Sequence[MetricRequest], now: datetime) -> list[Observation | MetricError]:
+    async def observe(
+        self, requests: Sequence[MetricRequest[Metric]], now: datetime
+    ) -> list[Observation | MetricError]:
         self.batches.append(list(requests))
         self.calls.append("observe")
         if isinstance(self.answer, Exception) and not isinstance(self.answer, MetricError):
             raise self.answer
-        return [self.by_query.get(request.metric.query, self.answer) for request in requests]
+        return [self.by_query.get(request.metric.load[-1], self.answer) for request in requests]
 
 
 @dataclass(kw_only=True)
@@ -81,20 +83,20 @@ class FakeTarget:
     written: list[tuple[str, int]] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
 
-    async def read(self, namespace: str, ref: TargetRef) -> TargetState:
+    async def read(self, namespace: str, ref: AnyTarget) -> TargetState:
         self.calls.append("read")
         if ref.name == self.hanging:
             await self.release.wait()
         self._fail(ref, self.read_error)
         return TargetState(replicas=self.sizes.get(ref.name, 1), resource_version="7")
 
-    async def write(self, namespace: str, ref: TargetRef, state: TargetState, replicas: int) -> None:
+    async def write(self, namespace: str, ref: AnyTarget, state: TargetState, replicas: int) -> None:
         self.calls.append("write")
         self._fail(ref, self.write_error)
         self.sizes[ref.name] = replicas
         self.written.append((ref.name, replicas))
 
-    def _fail(self, ref: TargetRef, error: Exception | None) -> None:
+    def _fail(self, ref: AnyTarget, error: Exception | None) -> None:
         """`failing` names the only target with errors; None means all of them."""
         if error is not None and self.failing in {None, ref.name}:
             raise error
@@ -108,7 +110,7 @@ class FakeOwners:
     error: Exception | None = None
     calls: list[str] = field(default_factory=list)
 
-    async def owner(self, namespace: str, ref: TargetRef, now: datetime) -> str | None:
+    async def owner(self, namespace: str, ref: AnyTarget, now: datetime) -> str | None:
         self.calls.append("owner")
         if self.error is not None:
             raise self.error

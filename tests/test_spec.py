@@ -14,6 +14,7 @@ from controller.spec import (
     BasicAuth,
     Mode,
     ModelRef,
+    PrometheusMetric,
     ScalerSpec,
     SecretKey,
     SpecError,
@@ -138,16 +139,19 @@ def test_a_lead_time_that_is_learnt_is_that_of_the_default_until_then(smallest: 
 
 
 def test_bearer(full: ScalerSpec) -> None:
+    assert isinstance(full.metric, PrometheusMetric)
     assert (full.metric.bearer, full.metric.basic) == (SecretKey(name="prometheus", key="token"), None)
 
 
 def test_basic() -> None:
     metric = parse(full_specs()[1]).metric
+    assert isinstance(metric, PrometheusMetric)
     user, password = SecretKey(name="prometheus", key="user"), SecretKey(name="prometheus", key="password")
     assert (metric.bearer, metric.basic) == (None, BasicAuth(username=user, password=password))
 
 
 def test_tls(full: ScalerSpec) -> None:
+    assert isinstance(full.metric, PrometheusMetric)
     assert full.metric.tls == Tls(
         ca=SecretKey(name="prometheus-tls", key="ca.crt"),
         certificate=SecretKey(name="prometheus-tls", key="tls.crt"),
@@ -157,6 +161,7 @@ def test_tls(full: ScalerSpec) -> None:
 
 
 def test_without_address_the_controllers_own_is_meant(smallest: ScalerSpec) -> None:
+    assert isinstance(smallest.metric, PrometheusMetric)
     assert smallest.metric.address is None
 
 

@@ -26,7 +26,7 @@ from controller.forecaster import Model, load_model
 from controller.grading import WORKLOAD, told
 from controller.ports import ModelError, TargetError
 from controller.sources.credentials import ANONYMOUS, Credentials
-from controller.spec import ScalerSpec
+from controller.spec import PrometheusMetric, ScalerSpec, TargetRef
 from controller.targets.owners import AutoscalerOwners
 from training import written
 from training.grading import Graded, GradingError
@@ -85,12 +85,17 @@ def grade(
     """What a PredictiveScaler would have cost and missed over the past, beside what its workload had."""
     try:
         scaler = _found(name, file, Access(namespace=namespace, kubeconfig=kubeconfig, context=context))
+        metric = scaler.spec.metric
+        if not isinstance(metric, PrometheusMetric):
+            raise GradingError(
+                "metric.cloudwatch cannot be graded from history yet; mode Observe grades it as it comes"
+            )
         policy = scaler.policy(lead_time, every)
         now = datetime.now().astimezone()  # noqa: TID251  # "until now" needs the clock
         end = floor_to_step(now if until is None else _moment(until, now), policy.interval)
         memories = Memories(
-            address=_address(scaler.spec, prometheus, token_file),
-            load=scaler.spec.metric.query,
+            address=_address(metric, prometheus, token_file),
+            load=metric.query,
             replicas=replicas_query or scaler.replicas_query(namespace),
             since=end - days * DAY,
             until=end,
@@ -160,20 +165,22 @@ async def _from_cluster(name: str, access: Access) -> Resource:
     """As the cluster has it, and whose work its workload's size is."""
     namespace, name = access.scaler(name)
     found = resource_of(await access.stored(namespace, name), f"PredictiveScaler {namespace}/{name}")
+    target = found.spec.target
+    if not isinstance(target, TargetRef):
+        return found
     async with await access.connect() as api:
         owners = AutoscalerOwners(api, namespaces=(namespace,))
         try:
-            owner = await owners.owner(namespace, found.spec.target, EPOCH)
+            owner = await owners.owner(namespace, target, EPOCH)
         except TargetError:  # who may not list autoscalers still gets the figures
             owner = None
     return found if owner is None else replace(found, against=owner)
 
 
-def _address(spec: ScalerSpec, given: str | None, token_file: Path | None) -> str:
+def _address(metric: PrometheusMetric, given: str | None, token_file: Path | None) -> str:
     """An address that is given needs no more than the token that is given; what the spec's Secrets hold is not read."""
     if given is not None:
         return given
-    metric = spec.metric
     if metric.address is None:
         raise GradingError("--prometheus: the spec leaves the address to the controller; give the one to ask")
     if token_file is None and (metric.bearer or metric.basic or metric.tls):

@@ -192,4 +192,9 @@ def _railed(now: datetime, wished: int, current: int, policy: Policy, memory: Me
         if allowed != wished:
             steps.append(Step(rule=name, before=wished, after=allowed, why=why))
         wished = allowed
+    for limit in policy.limits:
+        allowed = guardrails.limited(wished, limit)
+        if allowed != wished:
+            steps.append(Step(rule=limit.rule, before=wished, after=allowed, why=limit.why))
+        wished = allowed
     return tuple(steps)

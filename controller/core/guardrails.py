@@ -11,7 +11,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from controller.core.memory import TURNS_KEPT, Memory, Recommendation
-from controller.core.policy import Policy, PolicyType, RatePolicy, ScalingRules, SelectPolicy
+from controller.core.policy import Limit, Policy, PolicyType, RatePolicy, ScalingRules, SelectPolicy
 
 Rail = Callable[[datetime, int, int, Policy, Memory], tuple[int, str]]
 """(now, wished, current, policy, memory) -> (allowed, why it differs from what was wished)."""
@@ -67,6 +67,13 @@ RAILS: tuple[tuple[str, Rail], ...] = (
     ("FlapBudget", flap_budget),
     ("Bounds", bounds),
 )
+
+
+def limited(wished: int, limit: Limit) -> int:
+    """Within a bound of the world's own, after all of the user's."""
+    if limit.lowest is not None and wished < limit.lowest:
+        return limit.lowest
+    return wished if limit.highest is None else min(wished, limit.highest)
 
 
 def longest_period(policy: Policy) -> timedelta:

@@ -50,6 +50,19 @@ class Fallback:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Limit:
+    """Bounds on the size that hold whatever the user's are, in words: `rule` names it, `why` says whose they are.
+
+    None: no bound on that side. Of several the later one wins.
+    """
+
+    rule: str
+    why: str
+    lowest: int | None = None
+    highest: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
     """The user's rules. `target_per_replica`: the load one replica serves well, metric's unit, > 0.
 
@@ -57,6 +70,7 @@ class Policy:
     one, what is prepared for is steered to meet it; without, `quantile`, in (0, 1), is the level to be ready for.
     `lead_time`: how long a replica takes to be ready. `interval`: the time between two decisions.
     `flap_budget`: how often in an hour the size may turn from growing to shrinking; None: as often as it likes.
+    `metric_age`: how old the newest value may be by the nature of its source. `limits`: the world's own bounds.
     """
 
     min_replicas: int
@@ -70,6 +84,8 @@ class Policy:
     fallback: Fallback
     objective: float | None = None
     flap_budget: int | None = None
+    metric_age: timedelta = timedelta(0)
+    limits: tuple[Limit, ...] = ()
 
     @property
     def level(self) -> float:
@@ -88,5 +104,5 @@ class Policy:
 
     @property
     def max_age(self) -> timedelta:
-        """An older load counts as missing: four missed decisions, and no less than two scrapes of a minute each."""
-        return max(4 * self.interval, timedelta(seconds=150))
+        """An older load counts as missing: four missed decisions, two scrapes of a minute each, or what is its nature."""
+        return max(4 * self.interval, timedelta(seconds=150), self.metric_age)

@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from typing import Self
 
 from controller.ports import MetricError, MetricReason, MetricRequest, SecretError, Secrets
-from controller.spec import BasicAuth, SecretKey, Tls
+from controller.spec import BasicAuth, PrometheusMetric, SecretKey, Tls
 
 MAX_AGE = timedelta(minutes=1)
 
@@ -35,7 +35,7 @@ class Access:
     tls: Tls | None
 
     @classmethod
-    def of(cls, request: MetricRequest) -> Self:
+    def of(cls, request: MetricRequest[PrometheusMetric]) -> Self:
         """The access that one scaler's question needs."""
         metric = request.metric
         access = cls(namespace=request.namespace, bearer=metric.bearer, basic=metric.basic, tls=metric.tls)

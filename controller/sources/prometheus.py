@@ -20,6 +20,7 @@ from controller.ports import MetricError, MetricReason, MetricRequest, Secrets
 from controller.sources.credentials import ANONYMOUS, Access, Credentials, CredentialStore
 from controller.sources.held import Held, missing
 from controller.sources.prometheus_api import Endpoint, Limits, PrometheusApi
+from controller.spec import PrometheusMetric
 
 PAGE_POINTS = 10_000
 """Prometheus answers at most 11,000 points a series."""
@@ -107,7 +108,9 @@ class PrometheusSource:
         """Close all connections."""
         await self._api.close()
 
-    async def observe(self, requests: Sequence[MetricRequest], now: datetime) -> list[Observation | MetricError]:
+    async def observe(
+        self, requests: Sequence[MetricRequest[PrometheusMetric]], now: datetime
+    ) -> list[Observation | MetricError]:
         """One answer for each request, in order.
 
         An Observation without `latest` where the past is known but the present is not, so that a forecast can outlive
@@ -127,7 +130,7 @@ class PrometheusSource:
         self._credentials.forget(now)
         return observations
 
-    def _line(self, request: MetricRequest) -> _Line:
+    def _line(self, request: MetricRequest[PrometheusMetric]) -> _Line:
         address = request.metric.address or self._address
         question = _Question(address=address, access=Access.of(request), query=request.metric.query)
         return _Line(question=question, step=request.step)
@@ -181,7 +184,7 @@ class PrometheusSource:
             self._pasts[line] = past
 
     def _answer(
-        self, request: MetricRequest, line: _Line, answers: _Answers, now: datetime
+        self, request: MetricRequest[PrometheusMetric], line: _Line, answers: _Answers, now: datetime
     ) -> Observation | MetricError:
         history = self._history(line, request.context, now)
         latest = _fresh(answers.latest[line.question], request.max_age, now)

@@ -19,7 +19,7 @@ from controller.kubernetes_api import ApiError, ForbiddenError, Json, Kubernetes
 from controller.outcome import Problem, Stage
 from controller.ports import LeadTimeReason, TargetState
 from controller.registry import Scaler
-from controller.spec import ScalerSpec, TargetRef
+from controller.spec import AnyTarget, ScalerSpec
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ _FIRST_STATUS = timedelta(seconds=30)
 class _Known:
     """What is known of a scaler's target, and of when: `looked`, with `version` as its resource version."""
 
-    target: TargetRef
+    target: AnyTarget
     start_ups: StartUps
     problem: Problem | None = None
     looked: datetime | None = None
@@ -175,7 +175,7 @@ def _time(text: str) -> datetime:
     return datetime.fromisoformat(text)
 
 
-def _without_selector(target: TargetRef) -> Problem:
+def _without_selector(target: AnyTarget) -> Problem:
     message = (
         f"{target.kind} {target.api_version} tells no selector in its scale subresource, so its pods are not known"
     )

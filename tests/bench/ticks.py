@@ -31,6 +31,7 @@ from controller.metrics import Metrics
 from controller.ports import ForecastRequest, MetricError, MetricRequest, ModelError, Models
 from controller.registry import Registry
 from controller.report import Report
+from controller.spec import Metric
 from tests.builders import NOW, STEP, body, seconds, series
 from tests.fakes import FakeLeadTimes, FakeModels, FakeOwners, FakeStatusWriter, FakeTarget
 
@@ -47,7 +48,9 @@ class Loads:
         self._generator = np.random.default_rng(5)
         self._histories: list[Series] = []
 
-    async def observe(self, requests: Sequence[MetricRequest], now: datetime) -> list[Observation | MetricError]:
+    async def observe(
+        self, requests: Sequence[MetricRequest[Metric]], now: datetime
+    ) -> list[Observation | MetricError]:
         if not self._histories:
             self._histories = [series(self._loads(request.context), floor_to_step(now, STEP)) for request in requests]
         latest = Sample(time=now, value=500.0)

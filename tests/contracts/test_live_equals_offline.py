@@ -24,7 +24,7 @@ from controller.cycle import Cycle
 from controller.forecaster import OnnxModels
 from controller.ports import ForecastRequest, MetricError, MetricRequest, ModelError
 from controller.registry import Registry
-from controller.spec import ScalerSpec
+from controller.spec import Metric, ScalerSpec
 from tests.builders import body
 from tests.fakes import FakeLeadTimes, FakeOwners, FakeReporter, FakeTarget
 
@@ -76,7 +76,9 @@ class Replay:
     def __init__(self, trace: Trace) -> None:
         self._trace = trace
 
-    async def observe(self, requests: Sequence[MetricRequest], now: datetime) -> list[Observation | MetricError]:
+    async def observe(
+        self, requests: Sequence[MetricRequest[Metric]], now: datetime
+    ) -> list[Observation | MetricError]:
         return [_known(self._trace, request.step, request.context, now) for request in requests]
 
 

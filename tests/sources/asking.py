@@ -18,20 +18,24 @@ METRIC = PrometheusMetric(query="load()")
 REQUEST = MetricRequest(namespace="web", metric=METRIC, step=STEP, context=5, max_age=timedelta(seconds=90))
 
 
-def request(query: str = "load()", **changes: object) -> MetricRequest:
+def request(query: str = "load()", **changes: object) -> MetricRequest[PrometheusMetric]:
     metric_fields = {"address", "bearer", "basic", "tls"}
     metric = {key: value for key, value in changes.items() if key in metric_fields}
     rest = {key: value for key, value in changes.items() if key not in metric_fields}
     return replace(REQUEST, metric=replace(METRIC, query=query, **metric), **rest)  # type: ignore[arg-type]
 
 
-async def observed(source: PrometheusSource, asked: MetricRequest = REQUEST, now: datetime = NOW) -> Observation:
+async def observed(
+    source: PrometheusSource, asked: MetricRequest[PrometheusMetric] = REQUEST, now: datetime = NOW
+) -> Observation:
     (answer,) = await source.observe([asked], now)
     assert isinstance(answer, Observation), answer
     return answer
 
 
-async def refused(source: PrometheusSource, asked: MetricRequest = REQUEST, now: datetime = NOW) -> MetricError:
+async def refused(
+    source: PrometheusSource, asked: MetricRequest[PrometheusMetric] = REQUEST, now: datetime = NOW
+) -> MetricError:
     (answer,) = await source.observe([asked], now)
     assert isinstance(answer, MetricError), answer
     return answer

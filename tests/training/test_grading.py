@@ -14,7 +14,7 @@ from controller.core.series import Observation, Sample, Series, floor_to_step
 from controller.cycle import Cycle
 from controller.ports import ForecastRequest, MetricError, MetricRequest, TargetError, TargetState
 from controller.registry import Registry
-from controller.spec import ScalerSpec, TargetRef
+from controller.spec import AnyTarget, Metric, ScalerSpec
 from tests.builders import INTERVAL, NOW, STEP, body, forecast, policy, scaler, seconds, series
 from tests.fakes import FakeLeadTimes, FakeModels, FakeOwners, FakeReporter
 from training.grading import GradingError, Past, grade, watch
@@ -68,18 +68,20 @@ class Recorded:
     def __init__(self, told: Past) -> None:
         self._told, self._now = told, told.load.start
 
-    async def observe(self, requests: Sequence[MetricRequest], now: datetime) -> list[Observation | MetricError]:
+    async def observe(
+        self, requests: Sequence[MetricRequest[Metric]], now: datetime
+    ) -> list[Observation | MetricError]:
         self._now, value = now, self._told.load.value_at(now)
         latest = Sample(time=now, value=value) if np.isfinite(value) else None
         return [Observation(history=_history(self._told.load, now), latest=latest) for _ in requests]
 
-    async def read(self, namespace: str, ref: TargetRef) -> TargetState:
+    async def read(self, namespace: str, ref: AnyTarget) -> TargetState:
         size = self._told.replicas.value_at(self._now)
         if not np.isfinite(size):
             raise TargetError("TargetUnavailable", "no answer")
         return TargetState(replicas=int(size), resource_version="1")
 
-    async def write(self, namespace: str, ref: TargetRef, state: TargetState, replicas: int) -> None:
+    async def write(self, namespace: str, ref: AnyTarget, state: TargetState, replicas: int) -> None:
         raise AssertionError("mode Observe wrote a size")
 
 

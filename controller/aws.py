@@ -1,0 +1,226 @@
+"""How is AWS asked? Each call in a thread, bounded in time, by the credentials of the place or a role, its errors told.
+
+The only file that knows boto3. Credentials come from the SDK's own chain (web identity of the ServiceAccount, Pod
+Identity, profile, environment, instance) and never from a PredictiveScaler; a role may be assumed on top of them.
+An endpoint other than AWS's is set as for every SDK, by AWS_ENDPOINT_URL or AWS_ENDPOINT_URL_<SERVICE>.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from time import perf_counter
+from typing import Any, NoReturn
+
+import boto3
+import botocore.session
+from botocore.config import Config
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectTimeoutError,
+    NoCredentialsError,
+    PartialCredentialsError,
+    ReadTimeoutError,
+    TokenRetrievalError,
+)
+
+from controller.spec import AwsAccess, AwsRole
+
+Json = Mapping[str, Any]
+Clock = Callable[[], datetime]
+OnCall = Callable[[str, str, float], None]
+"""(service, operation, seconds) of every call, the SDK's own retries within it."""
+
+SESSION_NAME = "predictive-scaler"
+RENEW_BEFORE = timedelta(minutes=5)
+LONGEST_CONNECT_SECONDS = 2.0
+ATTEMPTS = 3
+"""So often the SDK itself tries a call, with growing pauses, where AWS throttles or is not there."""
+
+_THROTTLED = frozenset(
+    {"Throttling", "ThrottlingException", "ThrottledException", "RequestLimitExceeded", "RequestThrottled"}
+    | {"TooManyRequestsException", "SlowDown", "LimitExceeded", "LimitExceededException"}
+)
+_DENIED = frozenset(
+    {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthorizationError", "Forbidden", "403"}
+)
+_NOT_KNOWN = frozenset(
+    {"ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId", "UnrecognizedClientException", "AuthFailure"}
+    | {"SignatureDoesNotMatch", "InvalidAccessKeyId", "IncompleteSignature", "InvalidIdentityToken"}
+)
+_MISSING = frozenset(
+    {"NoSuchKey", "NoSuchBucket", "NoSuchVersion", "404", "ResourceNotFound", "ResourceNotFoundException"}
+)
+_SERVER_ERROR = 500
+
+
+class AwsError(Exception):
+    """AWS gave no answer that can be used. `code`: AWS's own word, or empty where it gave none."""
+
+    def __init__(self, message: str, code: str = "") -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class CredentialsError(AwsError):
+    """Nobody is known to AWS here: there are no credentials, they have expired, or the role cannot be assumed."""
+
+
+class DeniedError(AwsError):
+    """The identity may not do this; the message names the action where AWS does."""
+
+
+class ThrottledError(AwsError):
+    """Too many calls for this account and region; ask less for a while."""
+
+
+class MissingError(AwsError):
+    """There is no such thing."""
+
+
+class RefusedError(AwsError):
+    """The question itself is wrong, as AWS sees it."""
+
+
+class UnavailableError(AwsError):
+    """No answer in time, no connection, or an error of AWS's own."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Client:
+    """A client and when its credentials end; None where the SDK renews them itself."""
+
+    client: Any
+    until: datetime | None
+
+
+class Aws:
+    """Clients by place and service. Close it when done."""
+
+    def __init__(
+        self, *, timeout_seconds: float, clock: Clock, threads: int = 8, on_call: OnCall = lambda *_: None
+    ) -> None:
+        """`timeout_seconds`: of one attempt. `threads`: calls at a time."""
+        session = botocore.session.Session()
+        session.set_default_client_config(  # the session's own calls are bounded as well: a web identity is one to STS
+            Config(
+                connect_timeout=min(timeout_seconds, LONGEST_CONNECT_SECONDS),
+                read_timeout=timeout_seconds,
+                retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+                max_pool_connections=threads,
+                user_agent_extra=SESSION_NAME,
+            )
+        )
+        self._clock = clock
+        self._on_call = on_call
+        self._threads = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="aws")
+        self._making = threading.Lock()
+        self._session = boto3.Session(botocore_session=session)
+        self._clients: dict[tuple[AwsAccess, str], _Client] = {}
+
+    async def call(self, access: AwsAccess, service: str, operation: str, /, **arguments: object) -> Json:
+        """One call, such as ("cloudwatch", "get_metric_data"), and its answer. Raises AwsError."""
+        return await self._in_thread(self.ask, access, service, operation, arguments)
+
+    async def pages(
+        self, access: AwsAccess, service: str, operation: str, /, **arguments: object
+    ) -> AsyncIterator[Json]:
+        """The answers of a call that AWS splits, as they come. Raises AwsError."""
+        token: Json = {}
+        while True:
+            answer = await self.call(access, service, operation, **arguments, **token)
+            yield answer
+            if not answer.get("NextToken"):
+                return
+            token = {"NextToken": answer["NextToken"]}
+
+    def ask(self, access: AwsAccess, service: str, operation: str, arguments: Json) -> Json:
+        """`call`, for whoever has a thread of its own. Raises AwsError."""
+        began = perf_counter()
+        try:
+            answer: Json = getattr(self._client(access, service), operation)(**arguments)
+        except (BotoCoreError, ClientError) as error:
+            _fail(f"{service}:{operation}", error)
+        except ValueError as error:  # what the SDK makes of a token file that ends in a line break
+            raise CredentialsError(f"{service}:{operation}: the credentials cannot be used: {error}") from error
+        finally:
+            self._on_call(service, operation, perf_counter() - began)
+        return answer
+
+    def close(self) -> None:
+        """End the threads; a call under way ends by its own timeout."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        for held in self._clients.values():
+            held.client.close()
+
+    async def _in_thread(self, work: Callable[..., Json], *arguments: object) -> Json:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
+
+    def _client(self, access: AwsAccess, service: str) -> Any:  # noqa: ANN401  # its class is made at run time
+        """Made once, and again before the credentials of its role end; clients may be shared by threads."""
+        with self._making:
+            held = self._clients.get((access, service))
+            if held is None or (held.until is not None and self._clock() >= held.until - RENEW_BEFORE):
+                held = self._clients[access, service] = self._made(access, service)
+        return held.client
+
+    def _made(self, access: AwsAccess, service: str) -> _Client:
+        given: dict[str, Any] = {}
+        until = None
+        if access.role is not None:
+            given, until = self._assumed(access.region, access.role)
+        make: Callable[..., Any] = self._session.client  # the stubs know a service by its literal name only
+        client = make(service, region_name=access.region, **given)
+        return _Client(client=client, until=until)
+
+    def _assumed(self, region: str, role: AwsRole) -> tuple[dict[str, Any], datetime]:
+        sts = self._session.client("sts", region_name=region)
+        wanted = {"RoleArn": role.arn, "RoleSessionName": SESSION_NAME}
+        if role.external_id is not None:
+            wanted["ExternalId"] = role.external_id
+        try:
+            found = sts.assume_role(**wanted)["Credentials"]
+        except ClientError as error:
+            code, words = _told(error)
+            raise CredentialsError(f"the role {role.arn} cannot be assumed: {words}", code) from error
+        finally:
+            sts.close()
+        given = {
+            "aws_access_key_id": found["AccessKeyId"],
+            "aws_secret_access_key": found["SecretAccessKey"],
+            "aws_session_token": found["SessionToken"],
+        }
+        return given, found["Expiration"]
+
+
+def _told(error: ClientError) -> tuple[str, str]:
+    said = error.response.get("Error", {})
+    return said.get("Code", ""), said.get("Message", "") or str(error)
+
+
+def _fail(call: str, error: BotoCoreError | ClientError) -> NoReturn:
+    """Translate what the SDK raised; never with a credential in its words."""
+    if isinstance(error, ClientError):
+        code, words = _told(error)
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        raise _kind(code, status)(f"{call}: {words} ({code})", code) from error
+    if isinstance(error, NoCredentialsError | PartialCredentialsError | TokenRetrievalError):
+        cure = "give the ServiceAccount a role (IRSA or Pod Identity), or set the SDK's own variables"
+        raise CredentialsError(f"{call}: there are no AWS credentials ({error}); {cure}") from error
+    if isinstance(error, ConnectTimeoutError | ReadTimeoutError):
+        raise UnavailableError(f"{call}: no answer in time: {error}") from error
+    raise UnavailableError(f"{call}: {error}") from error
+
+
+def _kind(code: str, status: int) -> type[AwsError]:
+    for codes, kind in ((_THROTTLED, ThrottledError), (_DENIED, DeniedError), (_NOT_KNOWN, CredentialsError)):
+        if code in codes:
+            return kind
+    if code in _MISSING:
+        return MissingError
+    return UnavailableError if status >= _SERVER_ERROR else RefusedError

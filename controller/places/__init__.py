@@ -1,0 +1,1 @@
+"""Adapters: places that hold model files."""

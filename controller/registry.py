@@ -120,7 +120,7 @@ class Registry:
 
 
 _Target = tuple[str, str, str, str]
-"""Namespace, API group, kind, name: the version does not matter, since one object has many. A group is of no namespace."""
+"""Namespace, API group (of AWS the region), kind, name: the version does not matter, since one object has many."""
 
 
 def _first_by_target(scalers: Iterable[Scaler]) -> dict[_Target, Scaler]:

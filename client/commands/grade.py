@@ -85,11 +85,7 @@ def grade(
     """What a PredictiveScaler would have cost and missed over the past, beside what its workload had."""
     try:
         scaler = _found(name, file, Access(namespace=namespace, kubeconfig=kubeconfig, context=context))
-        metric = scaler.spec.metric
-        if not isinstance(metric, PrometheusMetric):
-            raise GradingError(
-                "metric.cloudwatch cannot be graded from history yet; mode Observe grades it as it comes"
-            )
+        metric = _of_prometheus(scaler.spec)
         policy = scaler.policy(lead_time, every)
         now = datetime.now().astimezone()  # noqa: TID251  # "until now" needs the clock
         end = floor_to_step(now if until is None else _moment(until, now), policy.interval)
@@ -175,6 +171,12 @@ async def _from_cluster(name: str, access: Access) -> Resource:
         except TargetError:  # who may not list autoscalers still gets the figures
             owner = None
     return found if owner is None else replace(found, against=owner)
+
+
+def _of_prometheus(spec: ScalerSpec) -> PrometheusMetric:
+    if not isinstance(spec.metric, PrometheusMetric):
+        raise GradingError("spec.metric.cloudwatch has no history that is read here; mode Observe grades as it goes on")
+    return spec.metric
 
 
 def _address(metric: PrometheusMetric, given: str | None, token_file: Path | None) -> str:

@@ -104,5 +104,5 @@ class Policy:
 
     @property
     def max_age(self) -> timedelta:
-        """An older load counts as missing: four missed decisions, two scrapes of a minute each, or what is its nature."""
+        """An older load counts as missing: four missed decisions, two scrapes of a minute each, or its own nature."""
         return max(4 * self.interval, timedelta(seconds=150), self.metric_age)

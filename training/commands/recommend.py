@@ -15,7 +15,8 @@ from rich.table import Table
 
 from training import whole
 from training.commands import console
-from training.commands.options import Season, Source, duration, moment, share, takes_source
+from training.commands.options import Season, Source, moment, share, takes_source
+from training.commands.replaying import DecisionStep, MeanReplicas, PerReplica, PriceFile, Startup, Workers
 from training.recommend import asked, told
 from training.recommend.candidates import check
 from training.recommend.search import Choice, choose
@@ -25,7 +26,7 @@ from training.simulate.capacity import SimulationError
 from training.simulate.material import gather
 from training.simulate.matrix import reach
 from training.simulate.study import PREDICTIVE
-from training.simulate.wanted import MEAN_REPLICAS, wanted
+from training.simulate.wanted import wanted
 
 _OUTPUTS = ("yaml", "json")
 _SPARE = ("turns", "unserved")  # what a narrow terminal can do without
@@ -38,21 +39,9 @@ def recommend(
     model: Annotated[
         Path | None, typer.Option(help="The model file to forecast with; without one nothing is forecast.")
     ] = None,
-    startup: Annotated[
-        timedelta,
-        typer.Option(parser=duration, metavar="DURATION", help="From asking for a replica until it serves."),
-    ] = "60s",  # type: ignore[assignment]  # typer reads it as it is written
-    per_replica: Annotated[
-        float | None, typer.Option(min=0, metavar="LOAD", help="The load a second that one replica serves.")
-    ] = None,
-    mean_replicas: Annotated[
-        float | None,
-        typer.Option(
-            min=0,
-            metavar="N",
-            help=f"Instead: N replicas at 70 % would serve the mean load; {MEAN_REPLICAS:g} if nothing is said.",
-        ),
-    ] = None,
+    startup: Startup = "60s",  # type: ignore[assignment]  # typer reads it as it is written
+    per_replica: PerReplica = None,
+    mean_replicas: MeanReplicas = None,
     priority: Annotated[
         str | None,
         typer.Option(metavar="NAME", help=f"The cheapest that is short at most: {_PRIORITIES}. {PRIORITY} by default."),
@@ -79,9 +68,7 @@ def recommend(
             parser=moment, metavar="TIME", help="Judge on what comes from then on; by default the second half."
         ),
     ] = None,
-    step: Annotated[
-        timedelta, typer.Option(parser=duration, metavar="DURATION", help="Time that one load and one decision cover.")
-    ] = "15s",  # type: ignore[assignment]  # as above
+    step: DecisionStep = "15s",  # type: ignore[assignment]  # as above
     season: Season = "1d",  # type: ignore[assignment]  # as above
     name: Annotated[str, typer.Option(help="Of the target, and of the PredictiveScaler.")] = "web",
     kind: Annotated[str, typer.Option(help="Of the target.")] = "Deployment",
@@ -90,12 +77,8 @@ def recommend(
     max_replicas: Annotated[
         int | None, typer.Option(min=1, help="By default twice what the highest load needs.")
     ] = None,
-    price: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="What a replica costs; by default AWS Fargate.")
-    ] = None,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Replays at a time, a process each; by default one a core.")
-    ] = None,
+    price: PriceFile = None,
+    workers: Workers = None,
     output: Annotated[str, typer.Option("--output", "-o", metavar="yaml|json", help="Form of the resource.")] = "yaml",
     json_out: Annotated[Path | None, typer.Option("--json", help="Write all figures to this file as well.")] = None,
 ) -> None:

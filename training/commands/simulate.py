@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -14,7 +14,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from training.commands import console
-from training.commands.options import Season, Source, duration, moment, share, takes_source
+from training.commands.options import Season, Source, moment, share, takes_source
+from training.commands.replaying import DecisionStep, MeanReplicas, PerReplica, PriceFile, Startup, Workers
 from training.simulate import log, prices
 from training.simulate.bootstrap import Paired, of_study
 from training.simulate.capacity import SimulationError
@@ -22,7 +23,7 @@ from training.simulate.comparison import summary
 from training.simulate.material import Material, gather
 from training.simulate.matrix import POLICIES, Matrix, of_presets, reach
 from training.simulate.study import NAMES, PREDICTIVE, Question, Study, study
-from training.simulate.wanted import MEAN_REPLICAS, by_default, named, wanted
+from training.simulate.wanted import by_default, named, wanted
 from training.simulate.words import HEADINGS, cells, sentences
 
 _GOAL = 0.01  # the share of time at which sweeps are compared when no objective says it
@@ -34,10 +35,7 @@ _SPARE = ("used", "turns", "below static", "unserved", "gap closed", "changes")
 def simulate(
     source: Source,
     out: Annotated[Path, typer.Option(help="The directory of the report, the figures and the decisions.")],
-    startup: Annotated[
-        timedelta,
-        typer.Option(parser=duration, metavar="DURATION", help="From asking for a replica until it serves."),
-    ] = "60s",  # type: ignore[assignment]  # typer reads it as it is written
+    startup: Startup = "60s",  # type: ignore[assignment]  # typer reads it as it is written
     model: Annotated[Path | None, typer.Option(help="The model file of the predictive policy.")] = None,
     since: Annotated[
         datetime | None,
@@ -48,21 +46,10 @@ def simulate(
             help="Replay from then on; what is earlier is history. By default the last 15 %, whole seasons.",
         ),
     ] = None,
-    step: Annotated[
-        timedelta, typer.Option(parser=duration, metavar="DURATION", help="Time that one load and one decision cover.")
-    ] = "15s",  # type: ignore[assignment]  # as above
+    step: DecisionStep = "15s",  # type: ignore[assignment]  # as above
     season: Season = "1d",  # type: ignore[assignment]  # as above
-    per_replica: Annotated[
-        float | None, typer.Option(min=0, metavar="LOAD", help="The load a second that one replica serves.")
-    ] = None,
-    mean_replicas: Annotated[
-        float | None,
-        typer.Option(
-            min=0,
-            metavar="N",
-            help=f"Instead: N replicas at 70 % would serve the mean load; {MEAN_REPLICAS:g} if nothing is said.",
-        ),
-    ] = None,
+    per_replica: PerReplica = None,
+    mean_replicas: MeanReplicas = None,
     policy: Annotated[str, typer.Option(metavar="NAMES", help="Which policies to show.")] = ",".join(NAMES),
     spec: Annotated[
         Path | None, typer.Option(help="A PredictiveScaler in YAML: its policy is the predictive one.")
@@ -80,12 +67,8 @@ def simulate(
     sweep: Annotated[bool, typer.Option(help="The predictive policy at many settings as well.")] = False,
     matrix: Annotated[bool, typer.Option(help="The nine presets of docs/guide/presets.md as well.")] = False,
     seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap that tells how sure a difference is.")] = 1,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Replays at a time, a process each; by default one a core.")
-    ] = None,
-    price: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="What a replica costs; by default AWS Fargate.")
-    ] = None,
+    workers: Workers = None,
+    price: PriceFile = None,
 ) -> None:
     """Replay a past load through the controller's own decisions, beside an HPA, a fixed size and an oracle."""
     names = named(policy, NAMES)

@@ -52,6 +52,11 @@ def shifted(correction: Numbers, upper: Numbers, band: Numbers) -> NDArray[np.fl
     return np.minimum(np.maximum(upper + correction * band, 0.0), MOST * upper)
 
 
+def shifted_one(correction: float, upper: float, band: float) -> float:
+    """As `shifted`, of one step: a decision looks at a few only, for which plain numbers take less than arrays."""
+    return min(max(upper + correction * band, 0.0), MOST * upper)
+
+
 def trust(record: TrackRecord, spare: float) -> float:
     """The forecast's weight: 1 while it is at least as good as the better naive, falling linearly to 0.
 

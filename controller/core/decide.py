@@ -8,12 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from controller.core import calibration, demand, guardrails, replicas, rivals, steering
+from controller.core import calibration, demand, guardrails, replicas, rivals
 from controller.core.demand import Demand, DemandSource
 from controller.core.forecast import Forecast
-from controller.core.memory import Memory, Recommendation, Rivals
+from controller.core.memory import Memory, Recommendation, Rivals, Steering, TrackRecord
 from controller.core.policy import Policy
 from controller.core.series import Observation
+from controller.core.steering import steered
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,13 +67,22 @@ def decide(
     `observation` None: the metric system gave nothing at all. `forecast` None: be reactive. `current`: replicas asked
     of the target at present; 0 means that somebody switched it off, and it stays off, as with an HPA.
     """
-    keep = max(guardrails.longest_period(policy), policy.max_age + policy.window)
+    keep = max(policy.longest_period, policy.max_age + policy.window)
     memory = memory.noticing(now, current, since=now - policy.interval, keep=keep)
-    memory = _learnt(observation, forecast, policy, memory)
+    worth = demand.worthy(policy, memory.rivals)
+    track, steering = _learnt(observation, forecast, policy, memory, worth)
     latest = None if observation is None else observation.latest
-    load = demand.assess(now, latest, forecast, policy, memory)
+    load = demand.assess(now, latest, forecast, policy, track=track, steering=steering, worth=worth)
     problem = "the metric system gave nothing" if observation is None else observation.problem
-    wish, memory = _wish(now, load, problem, current, policy, memory)
+    wish, wishes, last_metric = _wish(now, load, problem, current, policy, memory)
+    memory = replace(
+        memory,
+        recommendations=wishes,
+        last_metric=last_metric,
+        track=track,
+        steering=steering,
+        rivals=memory.rivals if current == 0 else _planned(now, load, policy, memory),
+    )
     steps = (wish,) if current == 0 else (wish, *_bounded(now, wish.after, load, current, policy, memory))
     decision = Decision(
         time=now,
@@ -80,31 +90,33 @@ def decide(
         replicas=steps[-1].after,
         demand=load,
         steps=steps,
-        coverage=calibration.coverage(memory.track),
-        under_provisioned=None if policy.objective is None else memory.steering.under_provisioned,
+        coverage=calibration.coverage(track),
+        under_provisioned=None if policy.objective is None else steering.under_provisioned,
     )
     return decision, memory
 
 
-def _learnt(observation: Observation | None, forecast: Forecast | None, policy: Policy, memory: Memory) -> Memory:
+def _learnt(
+    observation: Observation | None, forecast: Forecast | None, policy: Policy, memory: Memory, worth: float
+) -> tuple[TrackRecord, Steering]:
     """What came since the last decision, held against what was said and done."""
     if observation is None:
-        return memory
+        return memory.track, memory.steering
     record = calibration.updated(memory.track, observation.history, forecast, policy)
     if policy.objective is None:
-        return replace(memory, track=record)
-    weight = demand.trusted(forecast, policy, memory)
-    return replace(memory, track=record, steering=steering.steered(memory, observation.latest, weight, policy))
+        return record, memory.steering
+    weight = min(worth, demand.skilled(forecast, policy, memory.track))
+    return record, steered(memory, observation.latest, weight, policy)
 
 
 def _wish(
     now: datetime, load: Demand, problem: str | None, current: int, policy: Policy, memory: Memory
-) -> tuple[Step, Memory]:
-    """What the load asks for before any rail; remembered when there is a load to ask."""
+) -> tuple[Step, tuple[Recommendation, ...], datetime | None]:
+    """What the load asks for before any rail; the wishes to remember; and when there was a load to ask."""
     last_metric = memory.last_metric if load.value is None else now
     if current == 0:
         why = "the target is scaled to 0; scale it up to hand it back"
-        return Step(rule="Disabled", before=0, after=0, why=why), replace(memory, last_metric=last_metric)
+        return Step(rule="Disabled", before=0, after=0, why=why), memory.recommendations, last_metric
     last_metric = last_metric or now
     if load.value is None:
         step = _without_metric(now - last_metric, problem, current, policy)
@@ -112,8 +124,7 @@ def _wish(
         step = _by_load(load, load.value, current, policy)
     earlier = _earlier_wishes(now, current, policy, memory)
     wishes = guardrails.remembered(now, step.after, policy, earlier, is_held=load.value is None)
-    plans = _planned(now, load, policy, memory)
-    return step, replace(memory, last_metric=last_metric, recommendations=wishes, rivals=plans)
+    return step, wishes, last_metric
 
 
 def _planned(now: datetime, load: Demand, policy: Policy, memory: Memory) -> Rivals:

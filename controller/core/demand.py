@@ -6,18 +6,16 @@ The forecast can only add to what is seen. Must not turn loads into replicas.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-import numpy as np
-from numpy.typing import NDArray
-
-from controller.core.calibration import corrected, trust
+from controller.core import rivals
+from controller.core.calibration import shifted_one, trust
 from controller.core.forecast import Forecast
-from controller.core.memory import Memory
+from controller.core.memory import Rivals, Steering, TrackRecord
 from controller.core.policy import Policy
-from controller.core.rivals import worth
 from controller.core.series import Sample
 from controller.core.steering import prepared
 
@@ -57,16 +55,27 @@ class Demand:
         return self.seen is not None and self.expected is not None and self.seen > self.expected
 
 
-def assess(now: datetime, latest: Sample | None, forecast: Forecast | None, policy: Policy, memory: Memory) -> Demand:
-    """The load to be ready for until the next decision's replicas are up: what is seen and what the forecast adds."""
+def assess(
+    now: datetime,
+    latest: Sample | None,
+    forecast: Forecast | None,
+    policy: Policy,
+    *,
+    track: TrackRecord,
+    steering: Steering,
+    worth: float,
+) -> Demand:
+    """The load to be ready for until the next decision's replicas are up: what is seen and what the forecast adds.
+
+    `worth`: as `worthy` tells it.
+    """
     seen = _usable(now, latest, policy)
-    by_cost = worthy(policy, memory)
-    weight = min(by_cost, skilled(forecast, policy, memory))
-    outlook = None if forecast is None else _outlook(now, forecast, policy, memory)
+    weight = min(worth, skilled(forecast, policy, track))
+    outlook = None if forecast is None else _outlook(now, forecast, policy, track, steering)
     peak = None if outlook is None else outlook.peak
     if seen is None:
-        return Demand(value=None, source=DemandSource.MISSING, seen=None, forecast=peak, weight=weight, worth=by_cost)
-    reactive = seen if policy.objective is None else seen * memory.steering.headroom
+        return Demand(value=None, source=DemandSource.MISSING, seen=None, forecast=peak, weight=weight, worth=worth)
+    reactive = seen if policy.objective is None else seen * steering.headroom
     value = _weighed(seen, reactive, peak, weight)
     is_forecast = value > seen and (weight >= 0.5 or value > reactive)  # noqa: PLR2004  # the larger part
     return Demand(
@@ -75,28 +84,23 @@ def assess(now: datetime, latest: Sample | None, forecast: Forecast | None, poli
         seen=seen,
         forecast=peak,
         weight=weight,
-        worth=by_cost,
+        worth=worth,
         reactive=reactive,
         kept=value if outlook is None else _weighed(seen, reactive, outlook.kept, weight),
         expected=outlook.expected if outlook is not None and weight > 0.0 else None,
     )
 
 
-def trusted(forecast: Forecast | None, policy: Policy, memory: Memory) -> float:
-    """The forecast's weight, 0..1: by its skill, and by what it costs beside reacting."""
-    return min(worthy(policy, memory), skilled(forecast, policy, memory))
-
-
-def skilled(forecast: Forecast | None, policy: Policy, memory: Memory) -> float:
+def skilled(forecast: Forecast | None, policy: Policy, track: TrackRecord) -> float:
     """The weight by skill; nothing is trusted that is not there."""
     if forecast is None:
         return 0.0
-    return trust(memory.track, spare=(1.0 - policy.judged_level) * policy.target_per_replica)
+    return trust(track, spare=(1.0 - policy.judged_level) * policy.target_per_replica)
 
 
-def worthy(policy: Policy, memory: Memory) -> float:
+def worthy(policy: Policy, costs: Rivals) -> float:
     """The weight by cost; without an objective nobody knows at which risk costs could be compared."""
-    return 1.0 if policy.objective is None else worth(memory.rivals, policy.objective)
+    return 1.0 if policy.objective is None else rivals.worth(costs, policy.objective)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,27 +115,30 @@ class _Outlook:
     expected: float | None
 
 
-def _outlook(now: datetime, forecast: Forecast, policy: Policy, memory: Memory) -> _Outlook:
+def _outlook(now: datetime, forecast: Forecast, policy: Policy, track: TrackRecord, steering: Steering) -> _Outlook:
     steps = forecast.steps_between(now, now + policy.window)
     further = forecast.steps_between(now, now + policy.window + policy.lead_time)
-    upper = _prepared(forecast, policy, memory)[: further.stop]
-    if not further.start < len(upper):
+    loads = _prepared(forecast.near(policy.level, further), policy, track, steering)
+    if not loads:
         return _Outlook(peak=None, kept=None, expected=None)
+    top = float(forecast.quantiles[steps.start, -1])
     return _Outlook(
-        peak=_finite(upper[steps].max(initial=-math.inf)),
-        kept=_finite(upper[further].max(initial=-math.inf)),
-        expected=_finite(max(upper[steps.start], forecast.quantiles[steps.start, -1])),
+        peak=_highest(loads[: steps.stop - steps.start]), kept=_highest(loads), expected=_highest([loads[0], top])
     )
 
 
-def _prepared(forecast: Forecast, policy: Policy, memory: Memory) -> NDArray[np.float64]:
+def _prepared(
+    near: Sequence[tuple[float, float]], policy: Policy, track: TrackRecord, steering: Steering
+) -> list[float]:
+    """The load to be ready for in each step, of its quantile and its band."""
     if policy.objective is None:
-        return corrected(memory.track, forecast, policy.level)
-    return prepared(memory.steering, forecast, policy.level)
+        return [shifted_one(track.correction, upper, band) for upper, band in near]
+    return [prepared(steering, upper, band) for upper, band in near]
 
 
-def _finite(load: float) -> float | None:
-    return float(load) if math.isfinite(load) else None
+def _highest(loads: Sequence[float]) -> float | None:
+    highest = max(loads, default=math.inf)
+    return highest if math.isfinite(highest) else None
 
 
 def _weighed(seen: float, reactive: float, peak: float | None, weight: float) -> float:

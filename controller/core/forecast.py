@@ -45,6 +45,15 @@ class Forecast:
         """The quantile `level` of each step, shape [horizon]; linear between the levels, the outermost beyond them."""
         return self._at_level(level, self.quantiles)
 
+    def near(self, level: float, steps: slice) -> list[tuple[float, float]]:
+        """The quantile `level` and the band of each of these steps; for a few, plain numbers take less than arrays."""
+        rows, above = self.quantiles[steps].tolist(), bisect_left(self.levels, level)
+        if above == 0 or above == len(self.levels):
+            place = min(above, len(self.levels) - 1)
+            return [(row[place], row[-1] - row[0]) for row in rows]
+        share = self._share(level, above)
+        return [(row[above - 1] + share * (row[above] - row[above - 1]), row[-1] - row[0]) for row in rows]
+
     def steps_between(self, start: datetime, end: datetime) -> slice:
         """The steps that overlap (start, end]; empty where the forecast does not reach."""
         first = max(0, (start - self.origin) // self.step)
@@ -60,8 +69,12 @@ class Forecast:
         above = bisect_left(self.levels, level)
         if above == 0 or above == len(self.levels):
             return rows[:, min(above, len(self.levels) - 1)]
+        return rows[:, above - 1] + self._share(level, above) * (rows[:, above] - rows[:, above - 1])
+
+    def _share(self, level: float, above: int) -> float:
+        """How far `level` lies on the way to the level at `above` from the one before it."""
         low, high = self.levels[above - 1], self.levels[above]
-        return rows[:, above - 1] + (level - low) / (high - low) * (rows[:, above] - rows[:, above - 1])
+        return (level - low) / (high - low)
 
 
 def persistence(history: Series) -> float:

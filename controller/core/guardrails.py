@@ -23,14 +23,18 @@ def hold_down(now: datetime, wished: int, current: int, policy: Policy, memory: 
     A size that was held for want of a metric is one that the load may have needed, and none that it was content with:
     it counts for the first window only.
     """
-    down, up = policy.scale_down.stabilization, policy.scale_up.stabilization
-    highest = max([wished, *(wish.replicas for wish in memory.recommendations if wish.time > now - down)])
-    known = (wish for wish in memory.recommendations if not wish.is_held)
-    lowest = min([wished, *(wish.replicas for wish in known if wish.time > now - up)])
-    allowed = min(max(current, lowest), highest)
     if wished < current:
-        return allowed, f"{highest} were wanted within the last {_seconds(down)}"
-    return allowed, f"only {lowest} were wanted within the last {_seconds(up)}"
+        down = policy.scale_down.stabilization
+        since = now - down
+        highest = max([wished, *[wish.replicas for wish in memory.recommendations if wish.time > since]])
+        return min(current, highest), f"{highest} were wanted within the last {_seconds(down)}"
+    if wished > current:
+        up = policy.scale_up.stabilization
+        since = now - up
+        known = [wish for wish in memory.recommendations if not wish.is_held]
+        lowest = min([wished, *[wish.replicas for wish in known if wish.time > since]])
+        return max(current, lowest), f"only {lowest} were wanted within the last {_seconds(up)}"
+    return wished, ""
 
 
 def rate(now: datetime, wished: int, current: int, policy: Policy, memory: Memory) -> tuple[int, str]:
@@ -74,12 +78,6 @@ def limited(wished: int, limit: Limit) -> int:
     if limit.lowest is not None and wished < limit.lowest:
         return limit.lowest
     return wished if limit.highest is None else min(wished, limit.highest)
-
-
-def longest_period(policy: Policy) -> timedelta:
-    """How long a change of size matters to any rate."""
-    periods = [one.period for rules in (policy.scale_up, policy.scale_down) for one in rules.policies]
-    return max(periods, default=timedelta(0))
 
 
 def remembered(

@@ -163,12 +163,13 @@ class Memory:
             changes = (*changes, change)
             direction = 1 if change.change > 0 else -1
             turns = (*turns, change.time) if direction * past.direction < 0 else turns
+        oldest, oldest_turn = now - keep, now - TURNS_KEPT
         return replace(
             past,
             size=Recommendation(time=now, replicas=current),
-            changes=tuple(change for change in changes if change.time > now - keep),
+            changes=tuple([change for change in changes if change.time > oldest]),
             direction=direction,
-            turns=tuple(turn for turn in turns if turn > now - TURNS_KEPT),
+            turns=tuple([turn for turn in turns if turn > oldest_turn]),
         )
 
     def smallest_since(self, time: datetime) -> int | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
+from functools import cached_property
 
 
 class PolicyType(StrEnum):
@@ -62,7 +63,7 @@ class Limit:
     highest: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)  # no slots: what follows from the rules is worked out once, not at every decision
 class Policy:
     """The user's rules. `target_per_replica`: the load one replica serves well, metric's unit, > 0.
 
@@ -87,22 +88,28 @@ class Policy:
     metric_age: timedelta = timedelta(0)
     limits: tuple[Limit, ...] = ()
 
-    @property
+    @cached_property
     def level(self) -> float:
         """The forecast level that preparing starts from, in (0, 1)."""
         return self.quantile if self.objective is None else 1.0 - self.objective
 
-    @property
+    @cached_property
     def judged_level(self) -> float:
         """The level at which forecasts are compared: the one that is used, or the median where steering adds to it."""
         return self.quantile if self.objective is None else 0.5
 
-    @property
+    @cached_property
     def window(self) -> timedelta:
         """How far ahead must be prepared for now: a replica asked for at the next decision is ready only then."""
         return self.lead_time + self.interval
 
-    @property
+    @cached_property
     def max_age(self) -> timedelta:
         """An older load counts as missing: four missed decisions, two scrapes of a minute each, or its own nature."""
         return max(4 * self.interval, timedelta(seconds=150), self.metric_age)
+
+    @cached_property
+    def longest_period(self) -> timedelta:
+        """How long a change of size matters to any rate."""
+        periods = [one.period for rules in (self.scale_up, self.scale_down) for one in rules.policies]
+        return max(periods, default=timedelta(0))

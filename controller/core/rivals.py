@@ -75,12 +75,13 @@ def planned(now: datetime, seen: float, forecast: int, reactive: int, policy: Po
     """Take in what both ways ask for now, what they cost until the next time, and whether `seen` was too much."""
     past = memory.rivals
     span = policy.window + policy.scale_down.stabilization
-    plans, time = past.plans, now
-    if plans and now - plans[-1].time < span / MOST_PLANS and plans[-1].time <= now:
+    apart, plans, time = span / MOST_PLANS, past.plans, now
+    if plans and now - plans[-1].time < apart and plans[-1].time <= now:
         time, forecast, reactive = _merged(plans[-1], forecast, reactive)
         plans = plans[:-1]
     else:
-        plans = tuple(plan for plan in plans if now - span - span / MOST_PLANS < plan.time <= now)
+        oldest = now - span - apart
+        plans = tuple([plan for plan in plans if oldest < plan.time <= now])
     since = now - policy.scale_down.stabilization
     held = [plan for plan in plans if plan.time > since]
     plan = Plan(

@@ -12,12 +12,8 @@ from __future__ import annotations
 import math
 from datetime import timedelta
 
-import numpy as np
-from numpy.typing import NDArray
-
 from controller.core import rivals
-from controller.core.calibration import shifted
-from controller.core.forecast import Forecast
+from controller.core.calibration import shifted_one
 from controller.core.memory import Memory, Steering
 from controller.core.policy import Policy
 from controller.core.rivals import Pick, by_forecast, by_reacting
@@ -59,11 +55,9 @@ def steered(memory: Memory, latest: Sample | None, weight: float, policy: Policy
     )
 
 
-def prepared(steering: Steering, forecast: Forecast, level: float) -> NDArray[np.float64]:
-    """The load to be ready for in each step: the quantile `level` and what steering adds; shape [horizon]."""
-    upper = forecast.at_level(level)
-    unit = np.maximum(forecast.band, LEAST_UNIT * upper)
-    return shifted(steering.shift, upper, unit)
+def prepared(steering: Steering, upper: float, band: float) -> float:
+    """The load to be ready for in a step of the forecast, of which `upper` is a quantile: it and what steering adds."""
+    return shifted_one(steering.shift, upper, max(band, LEAST_UNIT * upper))
 
 
 def _is_news(past: Steering, latest: Sample) -> bool:

@@ -19,6 +19,8 @@ from controller.core.calibration import (
     coverage,
     pinball,
     rate,
+    shifted,
+    shifted_one,
     spacing,
     trust,
     updated,
@@ -166,6 +168,11 @@ def test_no_correction_goes_below_zero_or_above_eight_times_the_level(
     rows = np.array([[lower, lower + spread, lower + spread + top]])
     wide = Forecast(origin=NOW, step=STEP, levels=(0.5, LEVEL, 0.99), quantiles=rows)
     assert 0.0 <= corrected(TrackRecord(correction=correction), wide, LEVEL)[0] <= 8 * (lower + spread)
+
+
+@given(correction=st.floats(-20.0, 20.0), upper=st.floats(0, 1e300), band=st.floats(0, 1e300))
+def test_one_value_is_shifted_as_many_are_to_the_last_bit(correction: float, upper: float, band: float) -> None:
+    assert shifted_one(correction, upper, band) == shifted(correction, np.array([upper]), np.array([band]))[0]
 
 
 @pytest.mark.parametrize(("load", "came"), [(0.0, 0.0), (50.0, 80.0)])

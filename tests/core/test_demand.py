@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.core.demand import DemandSource, assess
+from controller.core.demand import Demand, DemandSource, assess, worthy
 from controller.core.forecast import Forecast
 from controller.core.memory import Memory, Steering, TrackRecord
+from controller.core.policy import Policy
 from controller.core.series import Sample
 from tests.builders import NOW, STEP, forecast, policy, seconds
 
@@ -22,6 +23,18 @@ LOADS = st.floats(0, 1e9)
 
 def _sample(value: float, age: float = 0) -> Sample:
     return Sample(time=NOW - seconds(age), value=value)
+
+
+def _assess(latest: Sample | None, ahead: Forecast | None, rules: Policy, memory: Memory) -> Demand:
+    return assess(
+        NOW,
+        latest,
+        ahead,
+        rules,
+        track=memory.track,
+        steering=memory.steering,
+        worth=worthy(rules, memory.rivals),
+    )
 
 
 @pytest.mark.parametrize(
@@ -39,16 +52,16 @@ def _sample(value: float, age: float = 0) -> Sample:
     ids=repr,
 )
 def test_value_by_what_is_seen(latest: Sample | None, value: float | None) -> None:
-    assert assess(NOW, latest, None, policy(), UNTRIED).value == value
+    assert _assess(latest, None, policy(), UNTRIED).value == value
 
 
 def test_a_long_interval_makes_older_samples_usable() -> None:
-    assert assess(NOW, _sample(5.0, age=240), None, policy(interval=seconds(60)), UNTRIED).value == 5.0
+    assert _assess(_sample(5.0, age=240), None, policy(interval=seconds(60)), UNTRIED).value == 5.0
 
 
 @pytest.mark.parametrize("latest", [None, _sample(math.nan), _sample(5.0, age=1000)], ids=repr)
 def test_a_forecast_does_not_stand_in_for_what_is_missing(latest: Sample | None) -> None:
-    assert assess(NOW, latest, forecast(99), policy(), UNTRIED).source is DemandSource.MISSING
+    assert _assess(latest, forecast(99), policy(), UNTRIED).source is DemandSource.MISSING
 
 
 @pytest.mark.parametrize(
@@ -56,7 +69,7 @@ def test_a_forecast_does_not_stand_in_for_what_is_missing(latest: Sample | None)
     [(80.0, 80.0, DemandSource.FORECAST), (50.0, 50.0, DemandSource.SEEN), (20.0, 50.0, DemandSource.SEEN)],
 )
 def test_the_larger_of_50_seen_and_the_forecast_counts(upper: float, value: float, source: DemandSource) -> None:
-    demand = assess(NOW, _sample(50.0), forecast(upper, upper), policy(), UNTRIED)
+    demand = _assess(_sample(50.0), forecast(upper, upper), policy(), UNTRIED)
     assert (demand.value, demand.source) == (value, source)
 
 
@@ -71,7 +84,7 @@ def test_the_larger_of_50_seen_and_the_forecast_counts(upper: float, value: floa
     ],
 )
 def test_the_peak_is_looked_for_until_the_lead_and_one_interval(lead: timedelta, expected: float) -> None:
-    demand = assess(NOW, _sample(0.0), forecast(10, 20, 30), policy(lead=lead), UNTRIED)
+    demand = _assess(_sample(0.0), forecast(10, 20, 30), policy(lead=lead), UNTRIED)
     assert demand.forecast == expected
 
 
@@ -80,12 +93,12 @@ def test_the_peak_is_that_of_the_corrected_steps() -> None:
     rows = np.array([[99.0, 100.0], [0.0, 98.0]])
     unlike = Forecast(origin=NOW, step=STEP, levels=(0.5, 0.9), quantiles=rows)
     # 100 + 0.1 x (100 - 99) = 100.1 and 98 + 0.1 x (98 - 0) = 107.8
-    demand = assess(NOW, _sample(50.0), unlike, policy(), Memory(track=TrackRecord(correction=0.1)))
+    demand = _assess(_sample(50.0), unlike, policy(), Memory(track=TrackRecord(correction=0.1)))
     assert demand.forecast == pytest.approx(107.8)
 
 
 def test_a_forecast_that_has_run_out_says_nothing() -> None:
-    assert assess(NOW, _sample(5.0), forecast(99, origin=NOW - STEP), policy(), UNTRIED).forecast is None
+    assert _assess(_sample(5.0), forecast(99, origin=NOW - STEP), policy(), UNTRIED).forecast is None
 
 
 @pytest.mark.parametrize(
@@ -94,9 +107,7 @@ def test_a_forecast_that_has_run_out_says_nothing() -> None:
 )
 def test_the_forecast_fades_with_its_loss_against_the_naive(loss: float, value: float) -> None:
     losing = TrackRecord(settled=1e6, loss=loss * 1e12, loss_persistence=1e12, loss_seasonal=2e12)
-    assert assess(NOW, _sample(50.0), forecast(90), policy(), Memory(track=losing)).value == pytest.approx(
-        value, abs=0.1
-    )
+    assert _assess(_sample(50.0), forecast(90), policy(), Memory(track=losing)).value == pytest.approx(value, abs=0.1)
 
 
 @given(seen=LOADS, upper=LOADS, loss=LOADS, naive=LOADS, correction=st.floats(-1.0, 1.0))
@@ -104,14 +115,14 @@ def test_no_forecast_ever_takes_away_from_what_is_seen(
     seen: float, upper: float, loss: float, naive: float, correction: float
 ) -> None:
     record = TrackRecord(settled=99, loss=loss, loss_persistence=naive, loss_seasonal=naive, correction=correction)
-    value = assess(NOW, _sample(seen), forecast(upper), policy(), Memory(track=record)).value
+    value = _assess(_sample(seen), forecast(upper), policy(), Memory(track=record)).value
     assert value is not None
     assert value >= seen
 
 
 def test_a_forecast_of_nan_is_none() -> None:
     broken: Forecast = forecast(math.nan)
-    assert assess(NOW, _sample(5.0), broken, policy(), UNTRIED).value == 5.0
+    assert _assess(_sample(5.0), broken, policy(), UNTRIED).value == 5.0
 
 
 OBJECTIVE = policy(objective=0.01)  # the level 0.99 of a forecast that ends at 0.9 is 0.9's
@@ -119,23 +130,23 @@ OBJECTIVE = policy(objective=0.01)  # the level 0.99 of a forecast that ends at 
 
 def test_with_an_objective_the_forecast_is_shifted_by_what_steering_asks_for() -> None:
     # the level 80 and a band of 40; half of that is added
-    demand = assess(NOW, _sample(50.0), forecast(80), OBJECTIVE, Memory(steering=Steering(shift=0.5)))
+    demand = _assess(_sample(50.0), forecast(80), OBJECTIVE, Memory(steering=Steering(shift=0.5)))
     assert (demand.forecast, demand.value, demand.source) == (100.0, 100.0, DemandSource.FORECAST)
 
 
 @pytest.mark.parametrize("shift", [0.5, 20.0])
 def test_no_shift_makes_more_than_eight_times_the_forecast(shift: float) -> None:
-    demand = assess(NOW, _sample(0.0), forecast(80), OBJECTIVE, Memory(steering=Steering(shift=shift)))
+    demand = _assess(_sample(0.0), forecast(80), OBJECTIVE, Memory(steering=Steering(shift=shift)))
     assert demand.forecast == min(80.0 + shift * 40.0, 640.0)
 
 
 def test_with_an_objective_and_no_forecast_what_is_seen_gets_headroom() -> None:
-    demand = assess(NOW, _sample(70.0), None, OBJECTIVE, Memory(steering=Steering(headroom=1.5)))
+    demand = _assess(_sample(70.0), None, OBJECTIVE, Memory(steering=Steering(headroom=1.5)))
     assert (demand.value, demand.reactive, demand.source) == (105.0, 105.0, DemandSource.SEEN)
 
 
 def test_without_an_objective_the_target_is_the_headroom() -> None:
-    demand = assess(NOW, _sample(70.0), None, policy(), Memory(steering=Steering(headroom=1.5)))
+    demand = _assess(_sample(70.0), None, policy(), Memory(steering=Steering(headroom=1.5)))
     assert (demand.value, demand.reactive) == (70.0, 70.0)
 
 
@@ -144,20 +155,20 @@ def test_without_an_objective_the_target_is_the_headroom() -> None:
 def test_with_an_objective_the_forecast_fades_into_the_headroom(loss: float, value: float) -> None:
     losing = TrackRecord(settled=1e6, loss=loss * 1e12, loss_persistence=1e12, loss_seasonal=2e12)
     memory = Memory(track=losing, steering=Steering(headroom=1.5))
-    demand = assess(NOW, _sample(50.0), forecast(60), OBJECTIVE, memory)
+    demand = _assess(_sample(50.0), forecast(60), OBJECTIVE, memory)
     assert demand.value == pytest.approx(value, abs=0.1)
 
 
 @pytest.mark.parametrize(("load", "is_burst"), [(90.0, False), (90.1, True)])
 def test_more_than_the_highest_level_of_this_moment_is_a_burst(load: float, is_burst: bool) -> None:
-    assert assess(NOW, _sample(load), forecast(90, 200), policy(), UNTRIED).is_burst is is_burst
+    assert _assess(_sample(load), forecast(90, 200), policy(), UNTRIED).is_burst is is_burst
 
 
 def test_nothing_is_a_burst_where_no_forecast_is_trusted() -> None:
     lost = Memory(track=TrackRecord(settled=1e6, loss=1e13, loss_persistence=1e6, loss_seasonal=1e6))
-    assert not assess(NOW, _sample(1e5), forecast(90), policy(), lost).is_burst
+    assert not _assess(_sample(1e5), forecast(90), policy(), lost).is_burst
 
 
 def test_what_a_shrinking_target_must_serve_is_looked_for_one_lead_time_further() -> None:
-    demand = assess(NOW, _sample(5.0), forecast(10, 20, 30, 40), policy(lead=STEP - seconds(15)), UNTRIED)
+    demand = _assess(_sample(5.0), forecast(10, 20, 30, 40), policy(lead=STEP - seconds(15)), UNTRIED)
     assert (demand.forecast, demand.kept) == (10.0, 20.0)

@@ -47,6 +47,13 @@ def test_a_single_level_stands_for_all() -> None:
     np.testing.assert_array_equal(single.at_level(0.9), ROWS[:, 1])
 
 
+@given(level=st.sampled_from(LEVELS) | st.floats(0.01, 0.99), first=st.integers(0, 5), count=st.integers(0, 5))
+def test_what_is_near_is_the_level_and_the_band_to_the_last_bit(level: float, first: int, count: int) -> None:
+    steps = slice(first, first + count)
+    expected = zip(FOUR_STEPS.at_level(level)[steps].tolist(), FOUR_STEPS.band[steps].tolist(), strict=True)
+    assert FOUR_STEPS.near(level, steps) == list(expected)
+
+
 def test_horizon_is_the_time_that_all_steps_cover() -> None:
     assert forecast(1, 2, 3).horizon == 3 * STEP
 

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.core.guardrails import RAILS, bounds, hold_down, longest_period, rate, remembered
+from controller.core.guardrails import RAILS, bounds, hold_down, rate, remembered
 from controller.core.memory import Memory, Recommendation, SizeChange
 from controller.core.policy import RatePolicy, SelectPolicy
 from tests.builders import FRESH, NOW, percent, pods, policy, rules, seconds
@@ -133,7 +133,7 @@ def test_bounds_come_last() -> None:
 
 
 def test_changes_matter_for_the_longest_period_of_either_direction() -> None:
-    assert longest_period(policy(up=rules(pods(1, 20)), down=rules(pods(1, 90), pods(1, 5)))) == seconds(90)
+    assert policy(up=rules(pods(1, 20)), down=rules(pods(1, 90), pods(1, 5))).longest_period == seconds(90)
 
 
 WINDOWS = st.sampled_from([0, 15, 45, 200]).map(float)

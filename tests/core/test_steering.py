@@ -11,12 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.core.decide import decide
-from controller.core.forecast import Forecast
 from controller.core.memory import Memory, Recommendation, SizeChange, Steering
 from controller.core.policy import Policy
 from controller.core.series import Sample
 from controller.core.steering import HEADROOM_BOUNDS, HEADROOM_RATE, SHIFT_BOUNDS, SHIFT_RATE, prepared, steered
-from tests.builders import FRESH, INTERVAL, NOW, STEP, forecast, policy, seconds, seen
+from tests.builders import FRESH, INTERVAL, NOW, forecast, policy, seconds, seen
 
 ONE_PERCENT = policy(objective=0.01, lead=seconds(60), high=1000)
 LONG_JUDGED = Steering(settled=1e9, time=NOW - INTERVAL)
@@ -94,14 +93,11 @@ def test_what_is_added_stays_within_its_bounds(shift: float, headroom: float, lo
 def test_what_is_prepared_for_is_within_zero_and_eight_times_the_level(
     shift: float, lower: float, spread: float
 ) -> None:
-    rows = np.array([[lower, lower + spread]])
-    wide = Forecast(origin=NOW, step=STEP, levels=(0.5, 0.99), quantiles=rows)
-    assert 0.0 <= prepared(Steering(shift=shift), wide, 0.99)[0] <= 8.0 * (lower + spread)
+    assert 0.0 <= prepared(Steering(shift=shift), lower + spread, spread) <= 8.0 * (lower + spread)
 
 
 def test_a_forecast_that_is_sure_beyond_reason_can_still_be_shifted() -> None:
-    sure = Forecast(origin=NOW, step=STEP, levels=(0.5, 0.9), quantiles=np.array([[100.0, 100.0]]))
-    assert prepared(Steering(shift=1.0), sure, 0.99)[0] == pytest.approx(105.0)
+    assert prepared(Steering(shift=1.0), 100.0, 0.0) == pytest.approx(105.0)
 
 
 def test_the_share_is_of_late_loads() -> None:

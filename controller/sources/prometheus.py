@@ -7,18 +7,17 @@ since. It must not decide what a missing value means: absent is NaN or None, wit
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar
+from datetime import datetime, timedelta
 
 import numpy as np
 
 from controller.core.series import EPOCH, Observation, Sample, Series
 from controller.ports import MetricError, MetricReason, MetricRequest, Secrets
+from controller.sources.answers import answer, within
 from controller.sources.credentials import ANONYMOUS, Access, Credentials, CredentialStore
-from controller.sources.held import Held, missing
+from controller.sources.held import Pasts, index, missing
 from controller.sources.prometheus_api import Endpoint, Limits, PrometheusApi
 from controller.spec import PrometheusMetric
 
@@ -27,8 +26,6 @@ PAGE_POINTS = 10_000
 
 _ANSWERED = {MetricReason.EMPTY, MetricReason.NOT_FINITE, MetricReason.NEGATIVE}
 """No usable value now, but the server works and its past is worth asking for."""
-
-_Value = TypeVar("_Value")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,15 +63,6 @@ class _Line:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Past:
-    """What is held of a line. `context`: the longest that anybody asked for. `used`: when somebody last did."""
-
-    held: Held | None
-    context: int
-    used: datetime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class _Answers:
     """What one tick learned. A line that is not in `failures` is up to date."""
 
@@ -101,8 +89,7 @@ class PrometheusSource:
         self._credentials = CredentialStore(secrets)
         self._limits = limits
         self._api = PrometheusApi(limits.query, on_query)
-        self._pasts: dict[_Line, _Past] = {}
-        self._in_use: Counter[_Line] = Counter()
+        self._pasts: Pasts[_Line] = Pasts(points=limits.held_points, idle=limits.idle)
 
     async def close(self) -> None:
         """Close all connections."""
@@ -117,16 +104,10 @@ class PrometheusSource:
         an outage; a MetricError where neither is.
         """
         lines = [self._line(request) for request in requests]
-        for line, request in zip(lines, requests, strict=True):
-            self._use(line, request.context, now)
-        in_use = Counter(lines)
-        self._in_use += in_use
-        try:
+        with self._pasts.used(zip(lines, (request.context for request in requests), strict=True), now):
             answers = await self._ask(lines, now)
-        finally:
-            self._in_use -= in_use
         observations = [self._answer(*pair, answers, now) for pair in zip(requests, lines, strict=True)]
-        self._evict(now)
+        self._pasts.evict(now)
         self._credentials.forget(now)
         return observations
 
@@ -134,11 +115,6 @@ class PrometheusSource:
         address = request.metric.address or self._address
         question = _Question(address=address, access=Access.of(request), query=request.metric.query)
         return _Line(question=question, step=request.step)
-
-    def _use(self, line: _Line, context: int, now: datetime) -> None:
-        """Note who needs how much; the last used come last, for eviction."""
-        past = self._pasts.pop(line, _Past(held=None, context=0, used=now))
-        self._pasts[line] = _Past(held=past.held, context=max(context, past.context), used=now)
 
     async def _ask(self, lines: Sequence[_Line], now: datetime) -> _Answers:
         deadline = asyncio.get_running_loop().time() + self._limits.tick_seconds
@@ -156,11 +132,11 @@ class PrometheusSource:
 
         The slots of an address are given in the order of asking, so the present of all comes before the past of any.
         """
-        latest = await _within(deadline, self._latest(question, now))
+        latest = await within(deadline, self._latest(question, now))
         failures: dict[_Line, MetricError] = {}
         if isinstance(latest, Sample) or latest.reason in _ANSWERED:
             for line in lines:
-                failure = await _within(deadline, self._update(line, now))
+                failure = await within(deadline, self._update(line, now))
                 if failure is not None:
                     failures[line] = failure
         return latest, failures
@@ -176,48 +152,25 @@ class PrometheusSource:
         """Read what closed since, and what a longer context needs; each page is kept as soon as it is read."""
         endpoint = await self._endpoint(line.question, now)
         past = self._pasts[line]
-        last = _index(now, line.step)
+        last = index(now, line.step)
         for page in missing(past.held, last, past.context, self._limits.page_points):
             values = await self._api.range(endpoint, line.question.query, page, line.step)
-            held = past.held.merged(page, values) if past.held else Held(first=page.first, values=values)
-            past = _Past(held=held.since(last - past.context + 1), context=past.context, used=past.used)
-            self._pasts[line] = past
+            self._pasts[line] = past = past.merged(page, values, last)
 
     def _answer(
         self, request: MetricRequest[PrometheusMetric], line: _Line, answers: _Answers, now: datetime
     ) -> Observation | MetricError:
-        history = self._history(line, request.context, now)
-        latest = _fresh(answers.latest[line.question], request.max_age, now)
-        if isinstance(latest, Sample):
-            failure = answers.failures.get(line)
-            problem = str(failure) if failure else None
-            return Observation(
-                history=history, latest=latest, problem=problem, reason=failure.reason if failure else None
-            )
-        recorded = history.last_recorded()
-        if recorded is None:
-            return latest
-        problem = f"{latest} (last recorded around {recorded.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ})"
-        return Observation(history=history, latest=None, problem=problem, reason=latest.reason)
+        return answer(
+            history=self._history(line, request.context, now),
+            latest=_fresh(answers.latest[line.question], request.max_age, now),
+            failure=answers.failures.get(line),
+        )
 
     def _history(self, line: _Line, context: int, now: datetime) -> Series:
-        last = _index(now, line.step)
+        last = index(now, line.step)
         held = self._pasts[line].held
         values = held.window(last, context) if held else np.full(context, np.nan)
         return Series(end=EPOCH + last * line.step, step=line.step, values=values)
-
-    def _evict(self, now: datetime) -> None:
-        """Forget what was not used for long, then what was used longest ago until the rest fits.
-
-        What another tick, which runs at the same time, asks for stays until its own end.
-        """
-        fits = self._limits.held_points
-        kept: list[tuple[_Line, _Past]] = []
-        for line, past in reversed(self._pasts.items()):
-            fits -= len(past.held.values) if past.held else 0
-            if line in self._in_use or (fits >= 0 and now - past.used <= self._limits.idle):
-                kept.append((line, past))
-        self._pasts = dict(reversed(kept))
 
 
 async def fetch_range(
@@ -234,7 +187,7 @@ async def fetch_range(
 
     `end` of the Series is the last multiple of `step` that is not after `end`; NaN where nothing usable was recorded.
     """
-    last = _index(end, step)
+    last = index(end, step)
     count = last + (start - EPOCH) // -step
     if count < 1:
         raise ValueError(f"no whole step of {step} lies between {start} and {end}")
@@ -266,27 +219,9 @@ async def fetch_label(
         await api.close()
 
 
-async def _within(deadline: float, question: Coroutine[Any, Any, _Value]) -> _Value | MetricError:
-    """Its result; what is not done by `deadline` (loop time) counts as timed out."""
-    try:
-        async with asyncio.timeout_at(deadline):
-            return await question
-    except MetricError as error:
-        return error
-    except TimeoutError:
-        return MetricError(
-            MetricReason.TIMEOUT, "the tick's time was over before an answer came; the next tick goes on"
-        )
-
-
 def _fresh(latest: Sample | MetricError, max_age: timedelta, now: datetime) -> Sample | MetricError:
     if isinstance(latest, MetricError) or now - latest.time <= max_age:
         return latest
     age, most = (now - latest.time).total_seconds(), max_age.total_seconds()
     message = f"the last sample is {age:.0f} s old, and {most:.0f} s is the most; check that its target is scraped"
     return MetricError(MetricReason.STALE, message)
-
-
-def _index(time: datetime, step: timedelta) -> int:
-    """The last grid point that is not after `time`."""
-    return (time - EPOCH) // step

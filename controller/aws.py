@@ -88,7 +88,11 @@ class RefusedError(AwsError):
 
 
 class UnavailableError(AwsError):
-    """No answer in time, no connection, or an error of AWS's own."""
+    """No answer in time, no connection, or an error of AWS's own, whose `code` says so."""
+
+
+class LateError(UnavailableError):
+    """No answer in time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -213,7 +217,7 @@ def _fail(call: str, error: BotoCoreError | ClientError) -> NoReturn:
         cure = "give the ServiceAccount a role (IRSA or Pod Identity), or set the SDK's own variables"
         raise CredentialsError(f"{call}: there are no AWS credentials ({error}); {cure}") from error
     if isinstance(error, ConnectTimeoutError | ReadTimeoutError):
-        raise UnavailableError(f"{call}: no answer in time: {error}") from error
+        raise LateError(f"{call}: no answer in time: {error}") from error
     raise UnavailableError(f"{call}: {error}") from error
 
 

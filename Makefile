@@ -6,6 +6,9 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 COMPILE := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
   --no-emit-index-url --fork-strategy fewest --quiet --custom-compile-command "make lock"
 
+# Compiled files are kept, whatever the shell says: else every run of the tests compiles all of them anew.
+export PYTHONDONTWRITEBYTECODE =
+
 .DEFAULT_GOAL := help
 .PHONY: help setup toolchain demo test check e2e bench manifests models lock clean
 

@@ -1,4 +1,4 @@
-"""Which fixtures may every test ask for? The API server on loopback.
+"""Which fixtures may every test ask for? The API server on loopback, and AWS.
 
 Also keeps BLAS to one thread, which has to be said before anything imports numpy.
 """
@@ -10,6 +10,7 @@ import os
 # Matrices are tiny here, and threads that wait for one another spin: with two of them ARMA took ten times the CPU time.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+from tests.aws.fixtures import aws, aws_server
 from tests.servers.fixtures import api, kubeconfig, server
 
-__all__ = ["api", "kubeconfig", "server"]
+__all__ = ["api", "aws", "aws_server", "kubeconfig", "server"]

@@ -1,0 +1,1 @@
+"""An AWS endpoint on loopback: moto's server, corrected where the real CloudWatch and Auto Scaling answer otherwise."""

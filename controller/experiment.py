@@ -21,9 +21,10 @@ from controller.core.experiment import Arm, Experiment, Plan, begun, interrupted
 from controller.core.memory import Memory
 from controller.core.policy import Policy
 from controller.core.record import Inputs, Record
-from controller.spec import Mode, ScalerSpec, SpecError
+from controller.spec import GroupRef, Mode, ScalerSpec, SpecError
 
 _MARK_LENGTH = 16
+_NO_RULES_OF_THE_USER = ("metricAge", "limits")  # the one follows from the metric, the others come with each tick
 
 
 class Phase(StrEnum):
@@ -173,9 +174,12 @@ def _chance(estimate: Estimate, unit: float, name: str) -> str:
 def _identity(uid: str, spec: ScalerSpec) -> str:
     """Equal as long as the same is compared; what a later release adds to the rules changes nothing while unused."""
     policy = replace(spec.policy, lead_time=timedelta(0)) if spec.lead_time_auto else spec.policy
-    rules = {name: value for name, value in codec.to_json(Policy, policy).items() if value is not None}
+    told = codec.to_json(Policy, policy).items()
+    rules = {name: value for name, value in told if value is not None and name not in _NO_RULES_OF_THE_USER}
     plan = codec.to_json(Plan, spec.experiment)
     model = None if spec.model is None else spec.model.name
-    target = (spec.target.api_version, spec.target.kind, spec.target.name)
+    target: tuple[str, ...] = (spec.target.api_version, spec.target.kind, spec.target.name)
+    if isinstance(spec.target, GroupRef):
+        target = (spec.target.access.region, *target)
     what = (uid, plan, *spec.metric.load, target, model, spec.zone.key, rules)
     return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:_MARK_LENGTH]

@@ -161,14 +161,15 @@ class Fields:
             raise self.refusal(name, f"must be {form.words}, not {_shown(value)}")
         return value
 
-    def texts(self, name: str, form: Form, most: int) -> dict[str, str]:
-        """At most `most` texts of the given form, by names of the same form; none where the field is absent."""
+    def texts(self, name: str, names: Form, form: Form, most: int) -> dict[str, str]:
+        """At most `most` texts of the given form, by names of the form `names`; none where the field is absent."""
         values = self.values.get(name, {})
         if not isinstance(values, Mapping) or len(values) > most:
             raise self.refusal(name, f"must be an object of at most {most} texts, not {_shown(values)}")
         inner = Fields(f"{self.path}.{name}", values)
         for key in values:
-            Fields(inner.path, {f"name {key!r}": key}).text(f"name {key!r}", form)
+            if not isinstance(key, str) or len(key) > names.longest or not names.pattern.fullmatch(key):
+                raise self.refusal(name, f"must have {names.words} for each name, not {_shown(key)}")
         return {key: inner.text(key, form) for key in values}
 
     def choice(self, name: str, choices: type[Choice], default: Choice | None = None) -> Choice:

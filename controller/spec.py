@@ -59,6 +59,8 @@ _MOST_UNDER_PROVISIONED_PERCENT = 20
 _LONGEST_LEAD = timedelta(hours=6)
 _AUTO = "auto"
 _NO_MODEL = "none"
+_LONGEST_MODEL_NAME = 128
+_KEY_WORDS = re.compile(r"access.?key|secret|session.?token|credential|password", re.IGNORECASE)
 _UNLEARNT_LEAD = "2m"
 _MOST_TURNS = 240
 _FEWEST_WINDOWS = 4
@@ -137,11 +139,14 @@ _EXPRESSION = Form(
     words="metric math that gives one series, such as SUM(SEARCH(...))",
 )
 _METRIC_NAMESPACE = Form(
-    pattern=re.compile(r"[^:][-.#:/_A-Za-z0-9 ]*"),
+    pattern=re.compile(r"[-.#/_A-Za-z0-9 ][-.#:/_A-Za-z0-9 ]*"),
     longest=255,
     words="a CloudWatch namespace such as AWS/ApplicationELB",
 )
 _METRIC_NAME = Form(pattern=re.compile(r"[ -~]+"), longest=255, words="a metric's name such as RequestCount")
+_DIMENSION_NAME = Form(
+    pattern=re.compile(r"[ -9;-~][ -~]*"), longest=255, words="the name of a dimension such as LoadBalancer"
+)
 _DIMENSION = Form(pattern=re.compile(r"[ -~]+"), longest=1024, words="the value of a dimension")
 _STAT = Form(
     pattern=re.compile(
@@ -387,6 +392,7 @@ def _age(metric: Metric) -> timedelta:
 
 
 def _target(spec: Fields) -> AnyTarget:
+    _refuse_keys(spec, "targetRef")
     fields = spec.child("targetRef", "apiVersion", "kind", "name", "region", "roleArn", "externalId", "capacity")
     kind = fields.text("kind", _KIND_NAME, default="Deployment")
     if kind == GROUP_KIND:
@@ -413,8 +419,16 @@ def _group(fields: Fields) -> GroupRef:
     )
 
 
+def _refuse_keys(parent: Fields, child: str) -> None:
+    """Keys are no fields: who may write a PredictiveScaler shall not need to hold one. The error tells no value."""
+    values = parent.values.get(child)
+    for name in values if isinstance(values, Mapping) else ():
+        if _KEY_WORDS.search(str(name)):
+            words = "is no field: AWS is asked by the role of the controller's ServiceAccount, or by roleArn; remove it"
+            raise SpecError(f"{parent.path}.{child}.{name}", f"{words}, and replace the key if it was a real one")
+
+
 def _access(fields: Fields) -> AwsAccess:
-    """Keys are no fields: who may write a PredictiveScaler shall not need to hold one."""
     region = fields.text("region", _REGION)
     if "roleArn" not in fields:
         if "externalId" in fields:
@@ -448,6 +462,7 @@ def _metric(fields: Fields) -> Metric:
 
 def _cloudwatch(metric: Fields) -> CloudWatchMetric:
     named = ("namespace", "metricName", "dimensions", "stat")
+    _refuse_keys(metric, "cloudwatch")
     fields = metric.child("cloudwatch", "region", "roleArn", "externalId", "period", "expression", *named)
     access, period = _access(fields), _period(fields)
     if ("expression" in fields) == ("metricName" in fields):
@@ -462,9 +477,14 @@ def _cloudwatch(metric: Fields) -> CloudWatchMetric:
         period=period,
         namespace=fields.text("namespace", _METRIC_NAMESPACE),
         name=fields.text("metricName", _METRIC_NAME),
-        dimensions=tuple(sorted(fields.texts("dimensions", _DIMENSION, most=_MOST_DIMENSIONS).items())),
+        dimensions=_dimensions(fields),
         stat=fields.text("stat", _STAT),
     )
+
+
+def _dimensions(fields: Fields) -> tuple[tuple[str, str], ...]:
+    """In the order of their names: which is written first makes no other metric."""
+    return tuple(sorted(fields.texts("dimensions", _DIMENSION_NAME, _DIMENSION, most=_MOST_DIMENSIONS).items()))
 
 
 def _period(fields: Fields) -> timedelta:
@@ -520,7 +540,10 @@ def _model(forecast: Fields, mode: Mode) -> ModelRef | None:
     name = forecast.text("model", _MODEL, default="default")
     sha256 = forecast.text("sha256", _SHA256) if "sha256" in forecast else None
     if name != _NO_MODEL:
-        return ModelRef(name=name, sha256=sha256)
+        ref = ModelRef(name=name, sha256=sha256)
+        if not ref.is_remote and len(name) > _LONGEST_MODEL_NAME:
+            raise forecast.refusal("model", f"the name of a model has at most {_LONGEST_MODEL_NAME} characters")
+        return ref
     if sha256 is not None:
         raise forecast.refusal("sha256", "has no effect with the model none; name a model or remove sha256")
     if mode is Mode.EXPERIMENT:

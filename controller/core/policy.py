@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 from functools import cached_property
@@ -85,8 +85,8 @@ class Policy:
     fallback: Fallback
     objective: float | None = None
     flap_budget: int | None = None
-    metric_age: timedelta = timedelta(0)
-    limits: tuple[Limit, ...] = ()
+    metric_age: timedelta = field(default=timedelta(0), repr=False)  # no rule of the user's: it follows from the metric
+    limits: tuple[Limit, ...] = field(default=(), repr=False)
 
     @cached_property
     def level(self) -> float:

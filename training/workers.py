@@ -63,7 +63,7 @@ def each(
     `work` and the tasks are pickled. `preload`: modules that they need; the first call says it for all. Whatever ends
     the iteration, an interruption as well, ends all processes first.
     """
-    _prepare(preload)
+    prepare(preload)
     running: dict[Connection, _Running[_T]] = {}
     waiting = deque(tasks)
     try:
@@ -80,8 +80,8 @@ def each(
             _end(left.process)
 
 
-def _prepare(preload: Sequence[str]) -> None:
-    """Start the process from which the others are forked, once and for all."""
+def prepare(preload: Sequence[str] = _PRELOAD) -> None:
+    """Start the process from which the others are forked, once and for all; it imports while other work is done."""
     _CONTEXT.set_forkserver_preload(list(preload))
     with _single_threaded():
         forkserver.ensure_running()

@@ -6,7 +6,9 @@ import json
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
+from importlib import import_module
 from pathlib import Path
+from threading import Thread
 from typing import Annotated
 
 import typer
@@ -22,7 +24,7 @@ from training.simulate.capacity import SimulationError
 from training.simulate.comparison import summary
 from training.simulate.material import Material, gather
 from training.simulate.matrix import POLICIES, Matrix, of_presets, reach
-from training.simulate.study import NAMES, PREDICTIVE, Question, Study, study
+from training.simulate.study import NAMES, PREDICTIVE, Question, Study, prepare, study
 from training.simulate.wanted import by_default, named, wanted
 from training.simulate.words import HEADINGS, cells, sentences
 
@@ -78,6 +80,7 @@ def simulate(
     log.check(out)
     paid = prices.read(price or prices.DEFAULT)
     own = wanted(names=needed, spec=spec, model=model, objective=objective, quantile=quantile, startup=startup)
+    prepare(workers)
     material = gather(source.request(step, season), since)
     if own.model is not None:
         material.check(own.model)
@@ -91,6 +94,8 @@ def simulate(
             zone = source.zone or own.zone or material.zone
             ahead = max(judged.window, reach(step)) if matrix else judged.window
             forecasts = material.forecasts(own.model, zone, ahead, show("forecasts"))
+        # Its matplotlib takes a second to import, for which there is time while others replay; `_write` needs it.
+        Thread(target=import_module, args=("training.simulate.page",), daemon=True).start()
         found = study(
             scene,
             question,
@@ -113,7 +118,7 @@ def _write(
     found: Study, presets: Matrix | None, material: Material, risk: float, sure: Paired | None, out: Path
 ) -> None:
     """Everything that is kept. Raises SimulationError."""
-    from training.simulate.page import page  # noqa: PLC0415  # matplotlib takes a second to import
+    from training.simulate.page import page  # noqa: PLC0415  # as said in `simulate`
 
     figures = {"data": material.about, **summary(found, risk, sure), "presets": presets and presets.summary()}
     log.keep(out / "summary.json", json.dumps(figures, indent=1, sort_keys=True, allow_nan=False) + "\n")

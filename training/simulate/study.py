@@ -15,7 +15,7 @@ import numpy as np
 from controller.core.policy import Policy
 from controller.core.series import Series
 from controller.spec import parse
-from training.simulate import hpa
+from training.simulate import hpa, parallel
 from training.simulate.capacity import Capacity, SimulationError, lag_of
 from training.simulate.engine import replay
 from training.simulate.foresight import Forecasts
@@ -99,6 +99,11 @@ class Study:
 
 
 _Found = list[tuple[Run, Point]]
+
+
+def prepare(cores: int | None = None) -> None:
+    """Begin with what the replays' processes need, while the load is read."""
+    parallel.prepare([__name__], cores)
 
 
 def study(

@@ -1,0 +1,161 @@
+"""What is known of CloudWatch's metrics, and which questions are open? Pasts on grids of steps, and the newest values.
+
+What was seen once stays, whatever a later answer lacks. It must not ask anybody, nor judge a value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import numpy as np
+
+from controller.core.series import EPOCH, Series, floor_to_step
+from controller.sources.cloudwatch_api import MOST_POINTS, MOST_QUERIES, Question
+from controller.sources.held import Page, Pasts, index, missing
+from controller.sources.periods import KEPT, SECOND, Points, available, is_scaled, on_steps, tier
+from controller.spec import CloudWatchMetric
+
+REREAD = timedelta(minutes=5)
+"""And two periods: so late a value may come, or still grow, and count."""
+
+_FEWEST_REREAD = 3
+_LONGEST_GAP = timedelta(days=1)
+"""What was missed after a longer pause is read like any past, in pages."""
+
+_FEWEST_STEPS = 2
+"""Of a page."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One past: a metric in steps, each a whole number of its periods."""
+
+    metric: CloudWatchMetric
+    step: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Newest:
+    """The newest value that has come, usable or not. `end`: of its period; aware."""
+
+    end: datetime
+    value: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gap:
+    """Steps that are not held. `question`: who tells them; None where CloudWatch keeps them no longer."""
+
+    line: Line
+    page: Page
+    question: Question | None
+
+
+class Known:
+    """Pasts and newest values. `held_points`, `idle`: as of `Pasts`."""
+
+    def __init__(self, *, held_points: int, idle: timedelta) -> None:
+        self.pasts: Pasts[Line] = Pasts(points=held_points, idle=idle)
+        self._newest: dict[CloudWatchMetric, Newest] = {}
+
+    def newest(self, metric: CloudWatchMetric) -> Newest | None:
+        """None where no value has come."""
+        return self._newest.get(metric)
+
+    def recent(self, metric: CloudWatchMetric, lines: Iterable[Line], now: datetime) -> Question | None:
+        """Asks for what may have come, or changed, since; None where all that can have ended is there."""
+        ended = floor_to_step(now, metric.period)
+        newest = self._newest.get(metric)
+        if newest is not None and newest.end >= ended and all(self._reaches(line, ended) for line in lines):
+            return None
+        first = min((self._first(line, ended) - 1) * line.step for line in lines)
+        return Question(metric=metric, period=metric.period, start=EPOCH + first, end=ended)
+
+    def take_recent(self, question: Question, lines: Iterable[Line], points: Points) -> None:
+        """Keep the answer to `recent`."""
+        self._note(question, points)
+        for line in lines:
+            first = 1 - (EPOCH - question.start) // line.step
+            self._merge(line, Page(first=first, count=_last(line, question.end) + 1 - first), points)
+
+    def gap(self, line: Line, now: datetime, together: int) -> Gap | None:
+        """The newest steps of the context that are not held, as many as one call gives to `together` lines."""
+        past = self.pasts[line]
+        if past.held is None:
+            return None
+        each = MOST_POINTS // min(together, MOST_QUERIES)
+        largest = max(_FEWEST_STEPS, each // (line.step // line.metric.period))
+        wanted = next(missing(past.held, past.held.next - 1, past.context, largest), None)
+        if wanted is None:
+            return None
+        page, period = available(line.metric, line.step, wanted, now)
+        return Gap(line=line, page=page, question=_question(line, page, period) if period else None)
+
+    def take(self, gap: Gap, points: Points | None) -> None:
+        """Keep the answer to `gap`; None where there is none to be had."""
+        question, scale = gap.question, 1.0
+        if question is None or points is None:
+            points = Points(ends=np.empty(0, np.int64), values=np.empty(0))
+        elif question.period == gap.line.metric.period:
+            self._note(question, points)
+        elif is_scaled(gap.line.metric):
+            scale = gap.line.metric.period / question.period
+        self._merge(gap.line, gap.page, points, scale)
+
+    def history(self, line: Line, context: int, max_age: timedelta, now: datetime) -> Series:
+        """Ends with the newest step that has come; with the last one before `now` where none has for `max_age`.
+
+        A step that is late is not there yet, and not missing.
+        """
+        newest = self._newest.get(line.metric)
+        is_late = newest is not None and now - newest.end <= max_age
+        end = index(newest.end if newest is not None and is_late else now, line.step)
+        held = self.pasts[line].held
+        values = held.window(end, context) if held else np.full(context, np.nan)
+        return Series(end=EPOCH + end * line.step, step=line.step, values=values)
+
+    def forget(self, now: datetime) -> None:
+        """What is not used any more, or does not fit."""
+        self.pasts.evict(now)
+        metrics = {line.metric for line in self.pasts}
+        self._newest = {metric: newest for metric, newest in self._newest.items() if metric in metrics}
+
+    def _reaches(self, line: Line, ended: datetime) -> bool:
+        held = self.pasts[line].held
+        return held is not None and held.next > _last(line, ended)
+
+    def _first(self, line: Line, ended: datetime) -> int:
+        """The first step to read again; or the first one missed, where that is not long ago."""
+        period, held = line.metric.period, self.pasts[line].held
+        again = ended - max(REREAD + 2 * period, _FEWEST_REREAD * period)
+        first = 1 + index(again, line.step)
+        longest = min(_LONGEST_GAP, KEPT[tier(period)] / 2)
+        if held is not None and held.next < first and (first - held.next) * line.step <= longest:
+            return held.next
+        return first
+
+    def _note(self, question: Question, points: Points) -> None:
+        newest = self._newest.get(question.metric)
+        if len(points) and (newest is None or points.ends[-1] >= (newest.end - EPOCH) // SECOND):
+            end = EPOCH + int(points.ends[-1]) * SECOND
+            self._newest[question.metric] = Newest(end=end, value=float(points.values[-1]))
+
+    def _merge(self, line: Line, page: Page, points: Points, scale: float = 1.0) -> None:
+        past, last = self.pasts[line], page.first + page.count - 1
+        values = on_steps(points, page, line.step, scale)
+        if past.held is not None:
+            values = np.where(np.isnan(values), past.held.window(last, page.count), values)
+            last = max(last, past.held.next - 1)
+        self.pasts[line] = past.merged(page, values, last)
+
+
+def _last(line: Line, ended: datetime) -> int:
+    """The step that the moment ends or lies in."""
+    return -((EPOCH - ended) // line.step)
+
+
+def _question(line: Line, page: Page, period: timedelta) -> Question:
+    start = EPOCH + (page.first - 1) * line.step
+    return Question(metric=line.metric, period=period, start=start, end=start + page.count * line.step)

@@ -8,13 +8,14 @@ An endpoint other than AWS's is set as for every SDK, by AWS_ENDPOINT_URL or AWS
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from time import perf_counter
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import boto3
 import botocore.session
@@ -28,14 +29,20 @@ from botocore.exceptions import (
     ReadTimeoutError,
     TokenRetrievalError,
 )
+from botocore.response import StreamingBody
 
 from controller.spec import AwsAccess, AwsRole
 
+T = TypeVar("T")
 Json = Mapping[str, Any]
 Clock = Callable[[], datetime]
 OnCall = Callable[[str, str, float], None]
 """(service, operation, seconds) of every call, the SDK's own retries within it."""
 
+Take = Callable[[Json, Iterator[bytes]], T]
+"""An answer and the pieces of its Body."""
+
+PIECE = 2**18
 SESSION_NAME = "predictive-scaler"
 RENEW_BEFORE = timedelta(minutes=5)
 LONGEST_CONNECT_SECONDS = 2.0
@@ -143,6 +150,15 @@ class Aws:
                 return
             token = {"NextToken": answer["NextToken"]}
 
+    async def download(
+        self, access: AwsAccess, service: str, operation: str, take: Take[T], /, **arguments: object
+    ) -> T:
+        """What `take` makes of an answer and the pieces of its Body, in a thread that no call waits for.
+
+        Raises AwsError, and what `take` raises.
+        """
+        return await asyncio.to_thread(self._take, access, service, operation, take, arguments)
+
     def ask(self, access: AwsAccess, service: str, operation: str, arguments: Json) -> Json:
         """`call`, for whoever has a thread of its own. Raises AwsError."""
         began = perf_counter()
@@ -161,6 +177,11 @@ class Aws:
         self._threads.shutdown(wait=False, cancel_futures=True)
         for held in self._clients.values():
             held.client.close()
+
+    def _take(self, access: AwsAccess, service: str, operation: str, take: Take[T], arguments: Json) -> T:
+        answer = self.ask(access, service, operation, arguments)
+        with contextlib.closing(answer["Body"]) as body:
+            return take(answer, _pieces(body, f"{service}:{operation}"))
 
     async def _in_thread(self, work: Callable[..., Json], *arguments: object) -> Json:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
@@ -200,6 +221,13 @@ class Aws:
             "aws_session_token": found["SessionToken"],
         }
         return given, found["Expiration"]
+
+
+def _pieces(body: StreamingBody, call: str) -> Iterator[bytes]:
+    try:
+        yield from body.iter_chunks(PIECE)
+    except (BotoCoreError, OSError) as error:  # OSError: of the socket, which the SDK leaves as it is
+        raise UnavailableError(f"{call}: the answer broke off: {error}") from error
 
 
 def _told(error: ClientError) -> tuple[str, str]:

@@ -248,6 +248,11 @@ class OnnxModels:
             answers.update(zip(places, found, strict=True))
         return [answers[place] for place in range(len(requests))]
 
+    def forget(self, name: str) -> None:
+        """Let go of the memory of a model that nobody asks for any more."""
+        for folder in self._folders:
+            self._held.pop(folder / f"{name}{_SUFFIX}", None)
+
     def _answer(self, ref: ModelRef, requests: list[ForecastRequest]) -> list[Forecast | ModelError]:
         try:
             return _forecasts(self._model(ref), requests)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Self
 
 PREFIX = "PREDICTIVE_SCALER_"
+ALL_PLACES = ("s3://", "https://", "oci://")
 
 
 class SettingsError(ValueError):
@@ -26,6 +27,16 @@ class Settings:
 
     models_dirs: tuple[Path, ...] = (Path("models"),)
     """Directories with <name>.onnx, separated by ':'; the first that has the name wins."""
+
+    models_cache: Path = Path("models-cache")
+    """A directory of this controller alone, for models that are fetched from elsewhere. Made when one is."""
+
+    models_cache_mib: float = 512.0
+    """How much these models may take there; beside it come downloads under way, at most 256 MiB."""
+
+    model_places: tuple[str, ...] = ALL_PLACES
+    """Prefixes of places that models may be fetched from, separated by ','. One without a host, such as https://,
+    means public addresses only; https://models.internal/ vouches for that host, wherever it is. "none" means none."""
 
     http_address: str = "127.0.0.1:8080"
     """Where /metrics, /healthz, /readyz and the read-only API listen."""
@@ -74,9 +85,24 @@ def _paths(name: str, text: str) -> tuple[Path, ...]:
     return tuple(Path(part) for part in text.split(":") if part)
 
 
+def _path(name: str, text: str) -> Path:
+    del name
+    return Path(text)
+
+
 def _words(name: str, text: str) -> tuple[str, ...]:
     del name
     return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _places(name: str, text: str) -> tuple[str, ...]:
+    if text.strip() == "none":
+        return ()
+    found = _words(name, text)
+    for place in found:
+        if not place.startswith(ALL_PLACES) or (place not in ALL_PLACES and "/" not in place.partition("://")[2]):
+            raise _refused(name, text, "prefixes such as s3://, https://models.internal/ or oci://ghcr.io/me/, or none")
+    return found
 
 
 def _one_of(*choices: str) -> Callable[[str, str], str]:
@@ -122,6 +148,9 @@ MAX_PORT = 65535
 _READERS: dict[str, Callable[[str, str], object]] = {
     "prometheus_address": _url,
     "models_dirs": _paths,
+    "models_cache": _path,
+    "models_cache_mib": _positive("MiB"),
+    "model_places": _places,
     "http_address": _address,
     "namespaces": _words,
     "log_level": _one_of("DEBUG", "INFO", "WARNING", "ERROR"),

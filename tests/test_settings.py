@@ -32,6 +32,10 @@ def test_an_empty_value_is_the_default(name: str) -> None:
     [
         ("PROMETHEUS_ADDRESS", "http://prometheus:9090", "http://prometheus:9090"),
         ("MODELS_DIRS", "/a:/b", (Path("/a"), Path("/b"))),
+        ("MODELS_CACHE", "/var/cache/models", Path("/var/cache/models")),
+        ("MODELS_CACHE_MIB", "128", 128.0),
+        ("MODEL_PLACES", "s3://models/, oci://", ("s3://models/", "oci://")),
+        ("MODEL_PLACES", "none", ()),
         ("HTTP_ADDRESS", "0.0.0.0:80", "0.0.0.0:80"),
         ("NAMESPACES", "shop, bank", ("shop", "bank")),
         ("LOG_LEVEL", "DEBUG", "DEBUG"),
@@ -61,6 +65,10 @@ def test_value_by_text(name: str, text: str, value: object) -> None:
         ("QUERY_TIMEOUT_SECONDS", "5s"),
         ("RECORDS_MIB", "0"),
         ("RECORDS_MIB", "64Mi"),
+        ("MODELS_CACHE_MIB", "0"),
+        ("MODEL_PLACES", "http://models.internal/"),
+        ("MODEL_PLACES", "models"),
+        ("MODEL_PLACES", "https://models.internal"),  # models.internal.example would begin like it
         ("HTTP_ADRESS", "localhost:80"),
     ],
 )

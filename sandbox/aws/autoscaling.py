@@ -25,7 +25,7 @@ from sandbox.aws.settings import SETTINGS
 LAUNCH, TERMINATE = "Launch", "Terminate"
 PENDING, IN_SERVICE, TERMINATING = "Pending", "InService", "Terminating"
 WARM_PENDING = "Warmed:Pending"
-IN_PROGRESS, SUCCESSFUL, FAILED = "InProgress", "Successful", "Failed"
+IN_PROGRESS, SUCCESSFUL, FAILED, CANCELLED = "InProgress", "Successful", "Failed", "Cancelled"
 PRE_IN_SERVICE = "PreInService"
 DELETING = "Delete in progress"
 DEFAULT_RECORDS, MOST_RECORDS = 50, 100
@@ -57,6 +57,7 @@ class Activity:
     end: datetime
     underway: str
     failure: str = ""
+    is_cancelled: bool = False
     details: str = "{}"
 
     @property
@@ -72,7 +73,14 @@ class Activity:
     @property
     def status_code(self) -> str:
         """AWS's word for how it goes."""
+        if self.is_cancelled:
+            return CANCELLED
         return FAILED if self.failure else SUCCESSFUL if self.is_over else self.underway
+
+    def cancel(self) -> None:
+        """End it now, if it goes on."""
+        if not self.is_over:
+            self.end, self.is_cancelled = SETTINGS.clock(), True
 
     @property
     def status_message(self) -> str | None:
@@ -207,6 +215,9 @@ class Group(models.FakeAutoScalingGroup):
         free = [one for one in members if not one.protected_from_scale_in and isinstance(one, Instance)]
         free.sort(key=lambda one: one.lifecycle_state != PENDING)  # what does not serve yet goes first
         for one in free[:count]:
+            for launch in self.activities:
+                if launch.description.endswith(one.instance_id):
+                    launch.cancel()
             until = one.turn(TERMINATING, SETTINGS.terminate, "Terminated")
             self._record(f"Terminating EC2 instance: {one.instance_id}", until, IN_PROGRESS)
         self._sweep()
@@ -270,7 +281,6 @@ class AutoScaling(AutoScalingResponse):
         asked = given.get("DesiredCapacity")
         desired = max(least, min(most, group.desired_capacity or 0)) if asked is None else int(asked)
         _check_bounds(desired, least, most)
-        policy = group.mixed_instances_policy
         self.autoscaling_backend.update_auto_scaling_group(
             name=group.name,
             availability_zones=given.get("AvailabilityZones", []),
@@ -283,7 +293,7 @@ class AutoScaling(AutoScalingResponse):
             health_check_period=given.get("HealthCheckGracePeriod"),  # type: ignore[arg-type]
             health_check_type=given.get("HealthCheckType"),  # type: ignore[arg-type]
             new_instances_protected_from_scale_in=given.get("NewInstancesProtectedFromScaleIn"),
-            mixed_instances_policy=given.get("MixedInstancesPolicy", policy),  # moto forgets it else
+            mixed_instances_policy=given.get("MixedInstancesPolicy", _given_again(group)),
         )
         self._keep(group, given)
         return EmptyResult()
@@ -332,7 +342,8 @@ class AutoScaling(AutoScalingResponse):
         given = self._get_params()
         groups = [self._group()] if given.get("AutoScalingGroupName") else list(self._groups().values())
         lowest = _lowest_start(given)
-        found = [one for group in groups for one in group.activities if lowest is None or one.start_time >= lowest]
+        written = (one for group in groups for one in reversed(group.activities))
+        found = [one for one in written if lowest is None or one.start_time >= lowest]
         found.sort(key=lambda one: one.start_time, reverse=True)
         found.sort(key=lambda one: one.is_over)
         return _paged("Activities", found, given, default=MOST_RECORDS)
@@ -418,6 +429,16 @@ class AlreadyExists(AutoscalingClientError):  # noqa: N818 - named after AWS's c
     """There is a group of this name."""
 
     code = "AlreadyExists"
+
+
+def _given_again(group: Group) -> dict[str, Any] | None:
+    """A group's mixed instances as a call would give them; moto forgets them when an update says nothing of them."""
+    policy = group.mixed_instances_policy
+    if not policy:
+        return None
+    template = policy["LaunchTemplate"]
+    named = {name: one for name, one in template["LaunchTemplateSpecification"].items() if name != "LaunchTemplateName"}
+    return {**policy, "LaunchTemplate": {**template, "LaunchTemplateSpecification": named}}
 
 
 def _check_bounds(desired: int, least: int, most: int) -> None:

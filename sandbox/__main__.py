@@ -85,6 +85,10 @@ def _print_addresses(addresses: background.Addresses) -> None:
     print(f"export KUBECONFIG={addresses.kubeconfig}")
     print(f"Prometheus  {addresses.prometheus}")
     print(f"Exporter    {addresses.exporter}/metrics  ({addresses.traffic})")
+    if addresses.aws:
+        print(
+            f"AWS         {addresses.aws}  (AWS_ENDPOINT_URL; any access key; empty CloudWatch, Auto Scaling, S3 ...)"
+        )
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -38,13 +38,17 @@ class NotASandbox(Exception):  # noqa: N818 - a state, and the message says what
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Addresses:
-    """How to reach a background sandbox: URLs, the administrator's kubeconfig; `traffic`: what is replayed."""
+    """How to reach a background sandbox: URLs, the administrator's kubeconfig; `traffic`: what is replayed.
+
+    `aws`: empty in one that was started before there was an AWS.
+    """
 
     kubeconfig: str
     api_server: str
     prometheus: str
     exporter: str
     traffic: str
+    aws: str = ""
 
 
 def default_directory(environment: Mapping[str, str]) -> Path:
@@ -54,7 +58,7 @@ def default_directory(environment: Mapping[str, str]) -> Path:
 
 
 def up(directory: Path, *, startup: timedelta, nodes: int, report: Callable[[str], None]) -> Addresses:
-    """Start a sandbox that goes on by itself, with Prometheus, two weeks of history and live traffic.
+    """Start a sandbox that goes on by itself, with Prometheus, two weeks of history, live traffic and an AWS.
 
     Raises AlreadyUp, NotASandbox; ProcessError or binaries.BinaryError when it does not start: then nothing goes on.
     """
@@ -114,6 +118,7 @@ def _start_traffic(sandbox: Sandbox, directory: Path) -> Addresses:
         prometheus=prometheus.url,
         exporter=f"http://{exporter}",
         traffic=words,
+        aws=sandbox.aws().url,
     )
 
 

@@ -24,9 +24,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from uuid import uuid4
 
 from sandbox import binaries, controlplane, kwok
 from sandbox.audit import AuditEvent, read_events
+from sandbox.aws.process import AwsServer
 from sandbox.certificates import Authority
 from sandbox.controlplane import Layout
 from sandbox.processes import (
@@ -178,6 +180,15 @@ class Sandbox:
             login=login,
             tls=tls,
         )
+        return self._cleanup.enter_context(server)
+
+    def aws(self, **settings: object) -> AwsServer:
+        """A new AWS endpoint, started, that ends with the sandbox at the latest. Raises ProcessError.
+
+        `settings`: those of `sandbox.aws.settings` that differ.
+        """
+        log = self.layout.log(f"aws-{uuid4().hex[:8]}")
+        server = AwsServer(log=log, register=self._register, settings=settings)
         return self._cleanup.enter_context(server)
 
     def _start_api(self) -> None:

@@ -8,7 +8,7 @@ import shutil
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
@@ -27,6 +27,8 @@ NAMESPACE = "scaler-system"
 ACCOUNT = "predictive-scaler"
 USER = f"system:serviceaccount:{NAMESPACE}:{ACCOUNT}"  # as the audit log names it
 SETTINGS = "PREDICTIVE_SCALER_"
+FOREIGN = (SETTINGS, "AWS_")
+"""Variables of whoever runs us that begin so are not meant for a controller."""
 READY_SECONDS = 30.0
 STOP_SECONDS = 20.0
 ANSWER_SECONDS = 5.0
@@ -64,16 +66,25 @@ class Controller:
     """A controller in a process of its own, which ends with us.
 
     `models`: a directory that comes before that of the shipped ones. `log`: its file, begun anew with every start.
-    `watched`: the only namespaces that it serves; none means all.
+    `watched`: the only namespaces that it serves; none means all. `environment`: more variables, such as AWS's.
     `start()` after `stop()` or `kill()` runs another one, as a Deployment would. All that fails raises ProcessError.
     """
 
-    def __init__(self, *, kubeconfig: Path, models: Path, log: Path, watched: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        *,
+        kubeconfig: Path,
+        models: Path,
+        log: Path,
+        watched: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self.log = log
         self.address = ""
         self._kubeconfig = kubeconfig
         self._models = models
         self._watched = watched
+        self._environment = dict(environment or {})
         self._process: Process | None = None
 
     def __enter__(self) -> Self:
@@ -131,14 +142,15 @@ class Controller:
         return made
 
     def _program(self, port: int) -> Program:
-        """Settings of whoever runs us are not meant for it; env(1) takes them away."""
-        foreign = [part for name in os.environ if name.startswith(SETTINGS) for part in ("-u", name)]
+        """env(1) takes away what is not meant for it."""
+        foreign = [part for name in os.environ if name.startswith(FOREIGN) for part in ("-u", name)]
         own = {
             "PYTHONPATH": str(REPOSITORY),
             "KUBECONFIG": str(self._kubeconfig),
             f"{SETTINGS}HTTP_ADDRESS": f"127.0.0.1:{port}",
             f"{SETTINGS}MODELS_DIRS": f"{self._models}:{REPOSITORY / 'models'}",
             f"{SETTINGS}NAMESPACES": ",".join(self._watched),
+            **self._environment,
         }
         given = [f"{name}={value}" for name, value in own.items()]
         argv = (shutil.which("env") or "/usr/bin/env", *foreign, *given, sys.executable, "-m", "controller")

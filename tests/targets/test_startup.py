@@ -18,7 +18,8 @@ from controller.outcome import Problem, Stage
 from controller.ports import LeadTimeReason, TargetState
 from controller.registry import Scaler
 from controller.spec import ScalerSpec
-from controller.targets.startup import LOOKS_AT_ONCE, MIN_GAP, PODS_PER_MINUTE, REFRESH, PodLeadTimes
+from controller.targets.looks import LOOKS_AT_ONCE, MIN_GAP, REFRESH
+from controller.targets.startup import PODS_PER_MINUTE, PodLeadTimes
 from tests.builders import NOW, scaler, seconds
 from tests.servers.kubernetes import FakeApiServer, status
 

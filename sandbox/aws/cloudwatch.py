@@ -20,7 +20,7 @@ from moto.cloudwatch.exceptions import CloudWatchException, InvalidParameterValu
 from moto.cloudwatch.responses import CloudWatchResponse
 from moto.core.responses import ActionResult, EmptyResult
 
-from sandbox.aws.expressions import Line, Scope, evaluate, names_in
+from sandbox.aws.expressions import Line, Scope, Wanted, evaluate, names_in
 from sandbox.aws.metrics import (
     MINUTE,
     Dimensions,
@@ -41,6 +41,7 @@ MOST_DATA = 1000
 MOST_VALUES = 150
 MOST_LISTED = 500
 MOST_TOKENS = 1000
+DEFAULT_PERIOD = 300
 NEWEST_PUT_SECONDS = 2 * 3600
 _ID = re.compile(r"[a-z][a-zA-Z0-9_]*")
 Json = Mapping[str, Any]
@@ -128,7 +129,7 @@ class CloudWatch(CloudWatchResponse):
         try:
             _check(given, queries)
             lines = {query["Id"]: self._metric(query, given) for query in queries if "MetricStat" in query}
-            found = _evaluated(queries, lines, given)
+            found = self._evaluated(queries, lines, given)
         except QueryError as error:
             raise ValidationError(str(error)) from None
         is_rising = given.get("ScanBy") == "TimestampAscending"
@@ -138,6 +139,43 @@ class CloudWatch(CloudWatchResponse):
             if query.get("ReturnData", True)
             for label, line in found[query["Id"]]
         ]
+
+    def _evaluated(
+        self, queries: Sequence[Json], lines: dict[str, Line], given: Json
+    ) -> dict[str, list[tuple[str, Line]]]:
+        """Labels and series by id; an expression may name others that come after it, but not itself."""
+        found = {
+            query["Id"]: [(query.get("Label") or query["MetricStat"]["Metric"]["MetricName"], lines[query["Id"]])]
+            for query in queries
+            if "MetricStat" in query
+        }
+        metrics = list(found)
+        waiting = {query["Id"]: query for query in queries if "Expression" in query}
+        while waiting:
+            ready = [one for one, query in waiting.items() if not names_in(query["Expression"]) & set(waiting)]
+            if not ready:
+                raise QueryError(f"Error in expression: {', '.join(waiting)} name one another")
+            for one in ready:
+                query = waiting.pop(one)
+                series = evaluate(query["Expression"], self._scope(lines, metrics, query, given))
+                found[one] = list(zip(_labels(query, len(series)), series, strict=True))
+                if len(series) == 1:
+                    lines = {**lines, one: series[0]}
+        return found
+
+    def _scope(self, lines: Mapping[str, Line], metrics: Sequence[str], query: Json, given: Json) -> Scope:
+        return Scope(
+            lines=lines,
+            metrics=metrics,
+            start=int(_seconds(given["StartTime"])),
+            end=math.ceil(_seconds(given["EndTime"])),
+            search=lambda wanted: self._found(wanted, given),
+            period=int(query.get("Period") or DEFAULT_PERIOD),
+        )
+
+    def _found(self, wanted: Wanted, given: Json) -> list[Line]:
+        stat = {"Period": wanted.period, "Stat": wanted.stat}
+        return [self._line(key, stat, given) for key in sorted(self.metrics.points) if _is_wanted(key, wanted)]
 
     def _metric(self, query: Json, given: Json) -> Line:
         stat = query["MetricStat"]
@@ -157,29 +195,6 @@ class CloudWatch(CloudWatchResponse):
             unit=stat.get("Unit"),
         )
         return Line(self.metrics.values(question), period)
-
-
-def _evaluated(queries: Sequence[Json], lines: dict[str, Line], given: Json) -> dict[str, list[tuple[str, Line]]]:
-    """Labels and series by id; an expression may name others that come after it, but not itself."""
-    metrics = [query["Id"] for query in queries if "MetricStat" in query]
-    found = {
-        query["Id"]: [(query.get("Label") or query["MetricStat"]["Metric"]["MetricName"], lines[query["Id"]])]
-        for query in queries
-        if "MetricStat" in query
-    }
-    waiting = {query["Id"]: query for query in queries if "Expression" in query}
-    start, end = int(_seconds(given["StartTime"])), math.ceil(_seconds(given["EndTime"]))
-    while waiting:
-        ready = [one for one, query in waiting.items() if not names_in(query["Expression"]) & set(waiting)]
-        if not ready:
-            raise QueryError(f"Error in expression: {', '.join(waiting)} name one another")
-        for one in ready:
-            query = waiting.pop(one)
-            series = evaluate(query["Expression"], Scope(lines=lines, metrics=metrics, start=start, end=end))
-            found[one] = [(query.get("Label") or one, line) for line in series]
-            if len(series) == 1:
-                lines = {**lines, one: series[0]}
-    return found
 
 
 def _check(given: Json, queries: Sequence[Json]) -> None:
@@ -283,6 +298,22 @@ def _statistics(time: int, values: Mapping[str, float]) -> dict[str, Any]:
     extended = {name: value for name, value in values.items() if name.startswith("p")}
     plain = {name: value for name, value in values.items() if name not in extended}
     return {"Timestamp": datetime.fromtimestamp(time, UTC), **plain, "ExtendedStatistics": extended or None}
+
+
+def _labels(query: Json, count: int) -> list[str]:
+    """Of the series of one expression: several have to differ, by whatever AWS finds."""
+    label = query.get("Label") or query["Id"]
+    return [label] if count == 1 else [f"{label} {number}" for number in range(1, count + 1)]
+
+
+def _is_wanted(key: Key, wanted: Wanted) -> bool:
+    namespace, name, dimensions = key
+    has = {**dict(dimensions), "MetricName": name}
+    return (
+        namespace == wanted.namespace
+        and {one for one, _ in dimensions} == wanted.dimensions
+        and all(has.get(one) == value for one, value in wanted.values.items())
+    )
 
 
 def _is_listed(key: Key, given: Json) -> bool:

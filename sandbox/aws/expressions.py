@@ -1,7 +1,8 @@
 """What does a line of metric math come to? A small, strict part of CloudWatch's.
 
 There: + - * / and unary -, numbers, ids, [a, b], METRICS(), SUM, AVG, MIN, MAX, FILL(x, number or REPEAT), PERIOD(x),
-ABS, CEIL, FLOOR. Not there, and refused rather than answered with nothing: SEARCH, RATE, DIFF, IF, METRICS("x"),
+ABS, CEIL, FLOOR, and SEARCH('{Namespace,Dimension,...} Name="value" ...', 'Stat', period) for exact values that all
+have to hold. Not there, and refused rather than answered with nothing: other searches, RATE, DIFF, IF, METRICS("x"),
 ANOMALY_DETECTION_BAND, Metrics Insights (SELECT) and whatever else. The rules are of CloudWatch's guide "Using metric
 math": between two series a time must be in both; SUM and its like over an array take at each time the series that have
 it, over one series they give a number; an expression whose result is a number is refused.
@@ -12,6 +13,7 @@ from __future__ import annotations
 import ast
 import math
 import operator
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -32,6 +34,8 @@ _FOLDS: dict[str, Callable[[Sequence[float]], float]] = {
 }
 _EACH: dict[str, Callable[[float], float]] = {"ABS": abs, "CEIL": math.ceil, "FLOOR": math.floor}
 REPEAT = "REPEAT"
+_SEARCH = re.compile(r"\s*\{([^{}]+)\}((?:\s+\w+=(?:\"[^\"]*\"|[^\s\"]+))+)\s*")
+_TERM = re.compile(r"(\w+)=(?:\"([^\"]*)\"|(\S+))")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +50,32 @@ Operand: TypeAlias = float | Line | list[Line]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What a search is for: metrics of `namespace` that have exactly these `dimensions`, and these values.
+
+    `values`: by the name of a dimension, and "MetricName". `period`: seconds.
+    """
+
+    namespace: str
+    dimensions: frozenset[str]
+    values: Mapping[str, str]
+    stat: str
+    period: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Scope:
-    """What an expression can name. `metrics`: those that METRICS() means. The range is [start, end), Unix seconds."""
+    """What an expression can name. `metrics`: those that METRICS() means. The range is [start, end), Unix seconds.
+
+    `search`: the series of the metrics that are wanted. `period`: of a search that says none, seconds.
+    """
 
     lines: Mapping[str, Line]
     metrics: Sequence[str]
     start: int
     end: int
+    search: Callable[[Wanted], list[Line]] = lambda _: []
+    period: int = 300
 
 
 def evaluate(text: str, scope: Scope) -> list[Line]:
@@ -95,6 +118,8 @@ def _value(node: ast.expr, scope: Scope) -> Operand:
 def _call(name: str, arguments: Sequence[ast.expr], scope: Scope) -> Operand:
     if name == "METRICS" and not arguments:
         return [scope.lines[one] for one in scope.metrics]
+    if name == "SEARCH":
+        return scope.search(_wanted(arguments, scope))
     if name in _FOLDS and len(arguments) == 1:
         return _folded(_FOLDS[name], _value(arguments[0], scope))
     if name in _EACH and len(arguments) == 1:
@@ -105,6 +130,24 @@ def _call(name: str, arguments: Sequence[ast.expr], scope: Scope) -> Operand:
     if name == "FILL" and len(arguments) == 2:  # noqa: PLR2004 - what to fill, and with what
         return _filled(_value(arguments[0], scope), arguments[1], scope)
     raise _not_there(f"{name}(...)")
+
+
+def _wanted(arguments: Sequence[ast.expr], scope: Scope) -> Wanted:
+    match arguments:
+        case [ast.Constant(value=str() as text), ast.Constant(value=str() as stat), *rest]:
+            found = _SEARCH.fullmatch(text)
+        case _:
+            found, stat, rest = None, "", []
+    match rest:
+        case [] if found is not None:
+            period = scope.period
+        case [ast.Constant(value=int() as period)] if found is not None:
+            pass
+        case _:
+            raise _not_there("SEARCH(...)")
+    namespace, *dimensions = (part.strip() for part in found[1].split(","))
+    values = {name: quoted or bare for name, quoted, bare in _TERM.findall(found[2])}
+    return Wanted(namespace=namespace, dimensions=frozenset(dimensions), values=values, stat=stat, period=period)
 
 
 def _combined(sign: Callable[[float, float], float], left: Operand, right: Operand) -> Operand:

@@ -144,7 +144,7 @@ def test_500_queries_are_the_most(cloudwatch: Place) -> None:
         ([{**stat(), "Id": "a"}, {**stat(), "Id": "a"}], {}),
         ([{}], {}),
         ([stat(stat="garbage")], {}),
-        ([{"Expression": "SEARCH('x', 'Sum', 60)"}], {}),
+        ([{"Expression": "SEARCH('anything', 'Sum', 60)"}], {}),
         ([{"Expression": "q0 + 1"}], {}),
         ([stat()], {"EndTime": NOW - 10 * MINUTE}),
         ([stat()], {"MaxDatapoints": 100_801}),
@@ -171,6 +171,18 @@ def test_an_expression_reads_others_and_hides_them_when_asked(cloudwatch: Place)
     rate = {"Id": "rate", "Expression": "SUM(METRICS()) / PERIOD(a)", "ReturnData": False}
     (result,) = ask(cloudwatch, doubled, *hidden, rate)["MetricDataResults"]
     assert (result["Id"], series(result)) == ("d", {NOON - MINUTE: 4.0})
+
+
+def test_a_search_finds_what_has_the_very_dimensions_and_all_values(cloudwatch: Place) -> None:
+    for zone, pod, value in (("a", "1", 1.0), ("a", "2", 2.0), ("b", "1", 4.0)):
+        cloudwatch.put({NOON - MINUTE: value}, dimensions={"Zone": zone, "Pod": pod})
+    cloudwatch.put({NOON - MINUTE: 8.0}, dimensions={"Zone": "a"})
+    cloudwatch.put({NOON - MINUTE: 16.0}, dimensions={"Zone": "a", "Pod": "1"}, name="Other")
+    search = f"""SUM(SEARCH('{{{NAMESPACE},Pod,Zone}} MetricName="Load" Zone="a"', 'Sum', 60))"""
+    assert first(cloudwatch, {"Expression": search}) == {NOON - MINUTE: 3.0}
+    many = ask(cloudwatch, {"Expression": search[4:-1]})["MetricDataResults"]
+    assert [(one["Id"], one["Values"]) for one in many] == [("q0", [1.0]), ("q0", [2.0])]
+    assert many[0]["Label"] != many[1]["Label"]
 
 
 def test_values_with_counts_and_sets_of_statistics_are_what_they_stand_for(cloudwatch: Place) -> None:

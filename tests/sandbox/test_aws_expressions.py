@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox.aws.expressions import Line, Scope, evaluate, names_in
+from sandbox.aws.expressions import Line, Scope, Wanted, evaluate, names_in
 from sandbox.aws.metrics import QueryError
 
 A = Line({0: 1.0, 60: 2.0, 180: 4.0}, 60)
@@ -66,7 +66,11 @@ def test_a_first_gap_is_not_repeated_into() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "SEARCH('{AWS/EC2,InstanceId} MetricName=\"CPUUtilization\"', 'Average', 300)",
+        "SEARCH('{AWS/EC2,InstanceId} CPU', 'Average', 300)",
+        "SEARCH('{AWS/EC2,InstanceId} MetricName=\"CPU\" OR MetricName=\"Load\"', 'Average', 300)",
+        "SEARCH('MetricName=\"CPU\"', 'Average', 300)",
+        "SEARCH('{AWS/EC2} MetricName=\"CPU\"', 'Average', 300, 1)",
+        "SEARCH(a)",
         "RATE(a)",
         "IF(a > 1, a, 0)",
         'SELECT AVG(CPUUtilization) FROM SCHEMA("AWS/EC2")',
@@ -105,6 +109,23 @@ def test_a_filled_sum_is_the_sum_of_what_is_there(left: dict[int, float], right:
     assert list(filled.values) == list(range(0, 21 * 60, 60))
     assert {time: filled.values[time] for time in folded.values} == folded.values
     assert math.fsum(filled.values.values()) == math.fsum([*left.values(), *right.values()])
+
+
+@pytest.mark.parametrize(("text", "period"), [("", 60), (", 300", 300)])
+def test_a_search_wants_exact_names_and_values(text: str, period: int) -> None:
+    asked: list[Wanted] = []
+
+    def search(wanted: Wanted) -> list[Line]:
+        asked.append(wanted)
+        return [A, B]
+
+    scope = Scope(lines={}, metrics=(), start=0, end=240, search=search, period=60)
+    expression = f"""SUM(SEARCH('{{AWS/EC2, AutoScalingGroupName,Zone}} MetricName="CPU Load" Zone=a', 'Sum'{text}))"""
+    assert [line.values for line in evaluate(expression, scope)] == [{0: 11.0, 60: 2.0, 120: 30.0, 180: 4.0}]
+    (wanted,) = asked
+    assert (wanted.namespace, wanted.dimensions) == ("AWS/EC2", {"AutoScalingGroupName", "Zone"})
+    assert (wanted.values, wanted.stat) == ({"MetricName": "CPU Load", "Zone": "a"}, "Sum")
+    assert wanted.period == period
 
 
 def test_the_names_that_an_expression_uses() -> None:

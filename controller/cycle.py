@@ -7,24 +7,28 @@ one scaler's Problem and never holds up the others.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from time import perf_counter
 
 import numpy as np
 
+from controller.coordination import CoordinationError, CoordinationReason, Known, pods_of, replicas_of, units_for
+from controller.core import coordination
+from controller.core.coordination import Pods, Units
 from controller.core.decide import Decision
 from controller.core.forecast import Forecast
-from controller.core.policy import Policy
+from controller.core.policy import Limit, Policy
 from controller.core.record import Inputs, Record
 from controller.core.series import Observation
 from controller.core.startup import LeadTime
 from controller.experiment import concluded, disturbed, in_turn, left, met
 from controller.grading import Grade, settled, unwatched, watched
 from controller.held import Held, Question, restored
-from controller.outcome import LoadedModel, Outcome, Problem, Stage
+from controller.outcome import Beside, LoadedModel, Outcome, Problem, Stage
 from controller.ports import (
     ForecastRequest,
     LeadTimes,
@@ -42,11 +46,13 @@ from controller.ports import (
     TargetState,
 )
 from controller.registry import Registry, Scaler
-from controller.spec import AnyTarget, Metric, Mode, ModelRef, ScalerSpec, SpecError
+from controller.spec import AnyTarget, GroupRef, Metric, Mode, ModelRef, ScalerSpec, SpecError
 
 log = logging.getLogger(__name__)
 
 STEP_WITHOUT_MODEL = timedelta(minutes=5)
+PARTNER_SECONDS = 2.0
+"""So long pods wait within a tick for what their group is asked for; an AWS that hangs holds up no pods for longer."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -61,16 +67,19 @@ class _Run:
     observation: Observation | None = None
     state: TargetState | None = None
     lead_time: LeadTime | None = None
+    limits: tuple[Limit, ...] = ()
     record: Record | None = None
     decision: Decision | None = None
     is_written: bool = False
+    has_decided: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def policy(self) -> Policy:
-        """The spec's rules with the lead time that was learnt, where it is to be learnt."""
-        if self.lead_time is None or not self.spec.lead_time_auto:
-            return self.spec.policy
-        return replace(self.spec.policy, lead_time=self.lead_time.duration)
+        """The spec's rules with the lead time and the limits that hold now."""
+        rules = self.spec.policy
+        return self.held.policy(
+            rules, rules.lead_time if self.lead_time is None else self.lead_time.duration, self.limits
+        )
 
     @property
     def forecast(self) -> Forecast | None:
@@ -124,10 +133,19 @@ class Cycle:
         await _guarded(Stage.FORECAST, runs, self._load_models(runs))
         await _guarded(Stage.OBSERVE, runs, self._observe(now, runs))
         await _guarded(Stage.FORECAST, runs, self._forecast(runs))
-        await asyncio.gather(*(self._finish(now, run, done) for run in runs))
+        groups = {run.scaler.uid: run.has_decided for run in runs if run.spec.coordination is not None}
+        await asyncio.gather(*(self._finish(now, run, groups, done) for run in runs))
 
-    async def _finish(self, now: datetime, run: _Run, done: Callable[[Scaler], None]) -> None:
+    async def _finish(
+        self, now: datetime, run: _Run, groups: Mapping[str, asyncio.Event], done: Callable[[Scaler], None]
+    ) -> None:
+        """Pods decide after the group that they run on, where both are due now."""
+        group = self._group(run)
+        if group is not None and group.uid in groups:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(groups[group.uid].wait(), PARTNER_SECONDS)
         await _guarded(Stage.DECIDE, [run], self._decide_and_act(now, run))
+        run.has_decided.set()
         await self._report(now, run)
         done(run.scaler)
 
@@ -191,13 +209,18 @@ class Cycle:
         self._reporter.took(Stage.OBSERVE, self._timer() - began)
 
     async def _forecast(self, runs: Sequence[_Run]) -> None:
-        """Run the models where a step was closed since the last forecast; otherwise that one still stands."""
+        """Run the models where a step was closed since the last forecast; otherwise that one still stands.
+
+        Pods and the nodes under them often follow the same load: what is asked twice is computed once.
+        """
         due = [(run, *asked) for run in runs if (asked := _new_request(run)) is not None]
         if due:
             began = self._timer()
-            answers = await asyncio.to_thread(self._models.forecast, [request for _, _, request in due])
-            for (run, question, _), answer in zip(due, answers, strict=True):
-                run.held.take_forecast(question, _or_problem(answer))
+            rows = {_row(question, request): request for _, question, request in due}
+            made = await asyncio.to_thread(self._models.forecast, list(rows.values()))
+            answers = dict(zip(rows, made, strict=True))
+            for run, question, request in due:
+                run.held.take_forecast(question, _or_problem(answers[_row(question, request)]))
             self._reporter.took(Stage.FORECAST, self._timer() - began)
         for run in runs:
             if run.held.forecast_problem is not None:
@@ -207,8 +230,10 @@ class Cycle:
         run.state = await self._read(run)
         if run.state is None:
             return
-        run.lead_time = self._lead_time(now, run, run.state)
+        own = run.lead_time = self._lead_time(now, run, run.state)
+        pods = await self._pods(now, run)
         held, current = run.held, _size_to_decide_from(now, run, run.state)
+        run.limits = (*self._coordination(now, run, pods, current), *_bounds_of(run.spec, run.state))
         inputs = Inputs(
             now=now,
             observation=run.observation,
@@ -229,6 +254,61 @@ class Cycle:
         if run.spec.mode is Mode.OBSERVE and held.grade is not None:
             seen, replicas = run.decision.demand.seen, run.decision.replicas
             held.grade = settled(held.grade, now, seen, replicas, run.policy, await self._other(now, run, held.grade))
+        self._remember(now, run, run.state, run.decision, own)
+
+    async def _pods(self, now: datetime, run: _Run) -> Pods | None:
+        """What runs on a group: read now, since the pods' own scaler may be paused, or never have ticked yet.
+
+        Units are to serve before the pods on them are asked for, so the group looks ahead by both lead times.
+        """
+        try:
+            partner = pods_of(self._registry, run.scaler, run.spec)
+            if partner is None:
+                return None
+            scaler, spec = partner
+            held = self._held.get(scaler.uid)
+            known = None if held is None else held.known
+            if run.lead_time is not None:
+                later = spec.policy.lead_time if known is None else known.lead_time
+                run.lead_time = coordination.lead_time(run.lead_time, later)
+            state = await self._target.read(scaler.namespace, spec.target)
+        except CoordinationError as error:
+            run.fail(Stage.COORDINATE, error.reason, str(error))
+            return None
+        except TargetError as error:
+            problem = CoordinationError(CoordinationReason.UNKNOWN, f"the pods' target cannot be read: {error}")
+            run.fail(Stage.COORDINATE, problem.reason, str(problem))
+            return None
+        return Pods(name=f'"{scaler.name}"', replicas=replicas_of(spec, known, state.replicas, now))
+
+    def _coordination(self, now: datetime, run: _Run, pods: Pods | None, current: int) -> tuple[Limit, ...]:
+        """A group keeps what its pods need, and pods wait for the units that were asked for."""
+        if run.spec.coordination is not None:
+            return (coordination.units_kept(pods, run.spec.coordination.per_unit, current, run.spec.policy),)
+        units = self._units(now, run)
+        limit = coordination.pods_held_back(now, units, run.held.wishes, current, run.spec.policy)
+        return () if limit is None else (limit,)
+
+    def _group(self, run: _Run) -> Scaler | None:
+        """Whose units the target's pods wait for; a group waits for none."""
+        if isinstance(run.spec.target, GroupRef) or not run.spec.mode.is_acting:
+            return None
+        return self._registry.group(run.scaler.namespace, run.scaler.name)
+
+    def _units(self, now: datetime, run: _Run) -> Units | None:
+        group = self._group(run)
+        if group is None or isinstance(group.spec, SpecError):
+            return None
+        held = self._held.get(group.uid)
+        return units_for(group.spec, None if held is None else held.known, now)
+
+    def _remember(self, now: datetime, run: _Run, state: TargetState, decision: Decision, own: LeadTime) -> None:
+        """What the next ticks go by, of this scaler and of the one that it coordinates with."""
+        asked = decision.replicas if run.is_written else state.replicas
+        run.held.known = Known(time=now, asked=asked, ready=state.ready, lead_time=own.duration)
+        units = self._units(now, run)
+        wish = next((step.before for step in decision.steps if step.rule == coordination.RULE), decision.replicas)
+        run.held.wishes = () if units is None else coordination.wished(run.held.wishes, now, wish, units.patience)
 
     async def _read(self, run: _Run) -> TargetState | None:
         try:
@@ -283,6 +363,7 @@ class Cycle:
             forecast=run.forecast,
             lead_time=run.lead_time,
             found=None if run.state is None else run.state.replicas,
+            beside=None if run.state is None else _beside(run.state),
             record=run.record,
             decision=run.decision,
             is_written=run.is_written,
@@ -319,6 +400,20 @@ async def _guarded(stage: Stage, runs: Sequence[_Run], work: Awaitable[None]) ->
             run.fail(stage, "InternalError", f"{type(error).__name__}: {error}; the last size stands")
 
 
+def _beside(state: TargetState) -> Beside:
+    return Beside(ready=state.ready, warm=state.warm, note=state.note)
+
+
+def _bounds_of(spec: ScalerSpec, state: TargetState) -> Iterator[Limit]:
+    """The target's own, beyond which it takes no size."""
+    if state.lowest is not None:
+        why = f"the {spec.target.kind}'s own minimum is {state.lowest}"
+        yield Limit(rule="TargetBounds", lowest=state.lowest, why=why)
+    if state.highest is not None:
+        why = f"the {spec.target.kind}'s own maximum is {state.highest}"
+        yield Limit(rule="TargetBounds", highest=state.highest, why=why)
+
+
 def _size_to_decide_from(now: datetime, run: _Run, state: TargetState) -> int:
     """The target's own; but of a scaler that is only watched, the one that it would have."""
     if run.spec.mode is not Mode.OBSERVE:
@@ -346,6 +441,11 @@ def _new_request(run: _Run) -> tuple[Question, ForecastRequest] | None:
     if question == run.held.asked:
         return None
     return question, ForecastRequest(model=run.spec.model, history=history, zone=run.spec.zone)
+
+
+def _row(question: Question, request: ForecastRequest) -> tuple[object, ...]:
+    """Equal where a forecast would be equal; the digest is in the question, whatever name it was found by."""
+    return *question, request.history.step, request.history.values.tobytes()
 
 
 def _take_answer(run: _Run, answer: Observation | MetricError) -> None:

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from controller.coordination import Known
+from controller.core.coordination import Wish
 from controller.core.forecast import Forecast
 from controller.core.memory import Memory, MemoryFormatError, TrackRecord
+from controller.core.policy import Limit, Policy
 from controller.experiment import Trial
 from controller.experiment import restored as restored_trial
 from controller.grading import Grade, GradeFormatError
@@ -30,7 +33,7 @@ class Held:
     """What is known of a scaler from tick to tick.
 
     `metric`, `digest`: of the load and the model that the memory's track record speaks of. `asked`: what the forecast
-    was made from.
+    was made from. `known`, `wishes`: what whoever it coordinates with goes by, and what it would have liked of late.
     """
 
     memory: Memory
@@ -41,6 +44,21 @@ class Held:
     forecast: Forecast | None = None
     forecast_problem: Problem | None = None
     asked: Question | None = None
+    known: Known | None = None
+    wishes: tuple[Wish, ...] = ()
+    ruled: tuple[Policy, Policy] | None = None
+
+    def policy(self, rules: Policy, lead_time: timedelta, limits: tuple[Limit, ...]) -> Policy:
+        """The user's rules with what holds now; the same object while nothing changes, so that it is written once."""
+        if self.ruled is not None:
+            given, ruled = self.ruled
+            if given is rules and (ruled.lead_time, ruled.limits) == (lead_time, limits):
+                return ruled
+        ruled = rules
+        if (rules.lead_time, rules.limits) != (lead_time, limits):
+            ruled = replace(rules, lead_time=lead_time, limits=limits)
+        self.ruled = (rules, ruled)
+        return ruled
 
     def take_metric(self, metric: Metric) -> None:
         """Another load than before, in another unit perhaps, starts without the forecast and the record of the last."""

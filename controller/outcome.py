@@ -22,6 +22,7 @@ class Stage(StrEnum):
     OBSERVE = "observe"
     FORECAST = "forecast"
     READ = "read"
+    COORDINATE = "coordinate"
     LEAD_TIME = "lead-time"
     DECIDE = "decide"
     ACT = "act"
@@ -45,14 +46,23 @@ class LoadedModel:
     digest: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beside:
+    """What a target said of itself beside its size, as in `ports.TargetState`."""
+
+    ready: int | None = None
+    warm: int | None = None
+    note: str = ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Outcome:
     """One scaler's tick, as far as it came.
 
     `lead_time`: what was decided by; None where nothing was. `found`: the target's size, where it is not what was
-    decided from. `is_written`: the target was told a new size. `memory`: what the next tick starts from; the old one
-    when the tick did not end well. `grade`: the score, `trial`: the
-    experiment, where there is one.
+    decided from; `beside`: what else it said; None where it was not read. `is_written`: the target was told a new size.
+    `memory`: what the next tick starts from; the old one when the tick did not end well. `grade`: the score, `trial`:
+    the experiment, where there is one.
     """
 
     time: datetime
@@ -61,6 +71,7 @@ class Outcome:
     forecast: Forecast | None = None
     lead_time: LeadTime | None = None
     found: int | None = None
+    beside: Beside | None = None
     record: Record | None = None
     decision: Decision | None = None
     is_written: bool = False

@@ -57,6 +57,7 @@ class Registry:
     def __init__(self) -> None:
         self._scalers: dict[str, Scaler] = {}
         self._owners: dict[_Target, Scaler] | None = None
+        self._groups: dict[tuple[str, str], Scaler] | None = None
 
     def __len__(self) -> int:
         return len(self._scalers)
@@ -78,12 +79,12 @@ class Registry:
         held = self._scalers.get(metadata["uid"])
         if held is None or int(metadata.get("generation", 1)) > held.generation:
             self._scalers[metadata["uid"]] = read(body)
-            self._owners = None
+            self._owners = self._groups = None
 
     def discard(self, uid: str) -> None:
         """Forget an object."""
         self._scalers.pop(uid, None)
-        self._owners = None
+        self._owners = self._groups = None
 
     def uids(self) -> frozenset[str]:
         """The scalers known now, to hand to `sync` once a list that begins now has come."""
@@ -108,6 +109,12 @@ class Registry:
         """The scaler of that name, if there is one."""
         return next((one for one in self._scalers.values() if (one.namespace, one.name) == (namespace, name)), None)
 
+    def group(self, namespace: str, name: str) -> Scaler | None:
+        """The scaler of the group that the pods of the scaler `name` run on: the first to say so, while it acts."""
+        if self._groups is None:
+            self._groups = _first_by_pods(self._scalers.values())
+        return self._groups.get((namespace, name))
+
     def rival(self, scaler: Scaler) -> Scaler | None:
         """The older scaler that scales the same target, if there is one: the first to come owns it."""
         target = _active_target(scaler)
@@ -120,7 +127,7 @@ class Registry:
 
 
 _Target = tuple[str, str, str, str]
-"""Namespace, API group (of AWS the region), kind, name: the version does not matter, since one object has many."""
+"""Namespace (of AWS the account), API group (of AWS the region), kind, name: of one object there are many versions."""
 
 
 def _first_by_target(scalers: Iterable[Scaler]) -> dict[_Target, Scaler]:
@@ -128,10 +135,20 @@ def _first_by_target(scalers: Iterable[Scaler]) -> dict[_Target, Scaler]:
     return {target: scaler for scaler in newest_first if (target := _active_target(scaler)) is not None}
 
 
+def _first_by_pods(scalers: Iterable[Scaler]) -> dict[tuple[str, str], Scaler]:
+    newest_first = sorted(scalers, key=lambda one: (one.created, one.uid), reverse=True)
+    return {
+        (scaler.namespace, scaler.spec.coordination.scaler): scaler
+        for scaler in newest_first
+        if isinstance(scaler.spec, ScalerSpec) and scaler.spec.coordination and scaler.spec.mode.is_acting
+    }
+
+
 def _active_target(scaler: Scaler) -> _Target | None:
     spec = scaler.spec
     if isinstance(spec, SpecError) or not spec.mode.is_acting:
         return None
     if isinstance(spec.target, GroupRef):
-        return "", spec.target.access.region, spec.target.kind, spec.target.name
+        access = spec.target.access
+        return access.account, access.region, spec.target.kind, spec.target.name
     return scaler.namespace, spec.target.api_version.rpartition("/")[0], spec.target.kind, spec.target.name

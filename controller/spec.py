@@ -205,6 +205,11 @@ class AwsAccess:
     region: str
     role: AwsRole | None = None
 
+    @property
+    def account(self) -> str:
+        """Whose things are meant: the number of the role's account, empty for the controller's own."""
+        return "" if self.role is None else self.role.arn.split(":")[4]
+
 
 class CapacityField(StrEnum):
     """What of an Auto Scaling group is set: its desired capacity, or the floor under what others decide."""

@@ -92,9 +92,43 @@ async def test_many_scalers_ask_the_source_once(world: World) -> None:
 
 
 async def test_many_scalers_ask_the_models_once(world: World) -> None:
-    world.add("api", "shop")
+    for name in ("api", "shop"):
+        world.add(name, spec={"metric": {"prometheus": {"query": name}}})
+        world.source.by_query[name] = _history(NOW, [float(len(name))])
     await world.tick()
     assert [len(batch) for batch in world.models.batches] == [3]
+
+
+async def test_what_is_equal_is_forecast_once_for_all_that_ask(world: World) -> None:
+    """As pods and the nodes under them do; every scaler has the forecast."""
+    world.source.answer = _history(NOW, [math.nan, 3.0])
+    world.models.answer = lambda asked: forecast(700, origin=asked.history.end)
+    world.add("nodes", "other", spec={"metric": {"targetPerReplica": 400}})
+    world.add("elsewhere", spec={"forecast": {"timeZone": "Europe/Berlin"}})
+    outcomes = await world.tick()
+    assert [len(batch) for batch in world.models.batches] == [2]
+    made = {name: outcome.forecast for name, outcome in outcomes.items()}
+    assert made["web"] is made["nodes"] is made["other"]
+    assert made["elsewhere"] not in {None, made["web"]}
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        _history(NOW, [3.0, math.nan]),
+        _history(NOW, [math.nan, 3.5]),
+        _history(NOW + STEP, [math.nan, 3.0]),
+        _history(NOW, [3.0]),
+        seen(1000, history=series([math.nan, 3.0], step=2 * STEP)),
+    ],
+    ids=["gap-elsewhere", "value", "end", "length", "step"],
+)
+async def test_what_differs_is_forecast_apart(world: World, other: Observation) -> None:
+    world.source.answer = _history(NOW, [math.nan, 3.0])
+    world.source.by_query["other"] = other
+    world.add("other", spec={"metric": {"prometheus": {"query": "other"}}})
+    await world.tick()
+    assert [len(batch) for batch in world.models.batches] == [2]
 
 
 async def test_equal_sizes_are_not_written(world: World) -> None:

@@ -146,7 +146,8 @@ class LeadTime:
     """How long a replica takes to be ready, and how that is known.
 
     `samples`: completed start-ups of `template`, the newest one, that are remembered; `waiting`: its pods that were not
-    Ready yet. `start_ups`: what was learnt from, to be stored; None where the spec names the lead time.
+    Ready yet. `start_ups`: what was learnt from, to be stored; None where the spec names the lead time. `of_pods`: of
+    the duration of a group's units, what the pods on them need once the units serve.
     """
 
     duration: timedelta
@@ -155,6 +156,7 @@ class LeadTime:
     waiting: int = 0
     template: str = ""
     start_ups: StartUps | None = None
+    of_pods: timedelta = timedelta(0)
 
     @classmethod
     def given(cls, duration: timedelta) -> Self:

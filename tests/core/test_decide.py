@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from controller.core.decide import decide
 from controller.core.forecast import Forecast
 from controller.core.memory import Memory
-from controller.core.policy import Fallback, Policy, PolicyType, RatePolicy, ScalingRules, SelectPolicy
+from controller.core.policy import Fallback, Limit, Policy, PolicyType, RatePolicy, ScalingRules, SelectPolicy
 from controller.core.series import Observation
 from tests.builders import FRESH, INTERVAL, NOW, STEP, forecast, percent, pods, policy, rules, seconds, seen, unseen
 
@@ -350,3 +350,36 @@ def test_the_flap_budget_never_keeps_from_growing() -> None:
 def test_the_share_that_was_short_is_told_with_an_objective_only() -> None:
     assert decide(NOW, seen(90.0), None, 5, policy(), FRESH)[0].under_provisioned is None
     assert decide(NOW, seen(90.0), None, 5, policy(objective=0.01), FRESH)[0].under_provisioned == 1.0
+
+
+MOST = Limit(rule="TargetBounds", highest=6, why="the group's own maximum is 6")
+LEAST = Limit(rule="Coordination", lowest=8, why="the 16 replicas need 8")
+
+
+@pytest.mark.parametrize(
+    ("load", "limits", "size", "last"),
+    [
+        (30, (LEAST,), 8, "Coordination 3 -> 8: the 16 replicas need 8"),
+        (99, (MOST,), 6, "TargetBounds 10 -> 6: the group's own maximum is 6"),
+        (30, (LEAST, MOST), 6, "TargetBounds 8 -> 6: the group's own maximum is 6"),
+        (30, (MOST, LEAST), 8, "Coordination 3 -> 8: the 16 replicas need 8"),
+        (50, (MOST,), 5, "Load 4 -> 5: Seen load 50 / 10 per replica needs 5"),
+    ],
+    ids=["lowest", "highest", "the-later-wins", "in-their-order", "unlimited"],
+)
+def test_limits_of_the_world_come_after_all_rules_of_the_user(
+    load: float, limits: tuple[Limit, ...], size: int, last: str
+) -> None:
+    decision, _ = decide(NOW, seen(load), None, 4, replace(policy(), limits=limits), FRESH)
+    assert (decision.replicas, str(decision.steps[-1])) == (size, last)
+
+
+def test_what_a_limit_held_back_is_still_what_was_wished_for() -> None:
+    """Else a window of stabilization would go by what could not be had."""
+    free, bound = (decide(NOW, seen(99), None, 4, replace(policy(), limits=one), FRESH) for one in ((), (MOST,)))
+    assert free[1].recommendations == bound[1].recommendations
+
+
+def test_no_limit_wakes_what_was_scaled_to_zero() -> None:
+    decision, _ = decide(NOW, seen(99), None, 0, replace(policy(), limits=(LEAST,)), FRESH)
+    assert decision.replicas == 0

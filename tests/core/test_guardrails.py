@@ -15,9 +15,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.core.guardrails import RAILS, bounds, hold_down, rate, remembered
+from controller.core.guardrails import RAILS, bounds, hold_down, limited, rate, remembered
 from controller.core.memory import Memory, Recommendation, SizeChange
-from controller.core.policy import RatePolicy, SelectPolicy
+from controller.core.policy import Limit, RatePolicy, SelectPolicy
 from tests.builders import FRESH, NOW, percent, pods, policy, rules, seconds
 
 
@@ -170,3 +170,21 @@ def test_remembered_wishes_are_few_however_long_the_window() -> None:
     for tick in range(240):
         kept = remembered(NOW + seconds(15 * tick), tick % 7, rails, kept)
     assert len(kept) <= 7
+
+
+@pytest.mark.parametrize(
+    ("lowest", "highest", "wish", "allowed"),
+    [
+        (None, None, 5, 5),
+        (3, None, 2, 3),
+        (3, None, 4, 4),
+        (None, 3, 4, 3),
+        (None, 3, 2, 2),
+        (0, None, 0, 0),
+        (None, 0, 4, 0),
+    ],
+)
+def test_a_limit_moves_the_wish_to_its_nearer_bound(
+    lowest: int | None, highest: int | None, wish: int, allowed: int
+) -> None:
+    assert limited(wish, Limit(rule="TargetBounds", why="", lowest=lowest, highest=highest)) == allowed

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from controller.core import codec
-from controller.core.policy import Policy
+from controller.core.policy import Limit, Policy
 from controller.core.record import Inputs, Record, difference
 from tests.builders import FRESH, NOW, STEP, forecast, policy, seconds, seen
 from tests.lives import POLICIES, Life
@@ -40,6 +40,15 @@ def test_what_is_kept_gives_the_same_decision_bit_for_bit(
         kept = _through_json(record)
         assert difference(record, kept) is None
         assert difference(kept, kept.replayed()) is None
+
+
+def test_the_limits_of_the_world_are_kept_with_the_rules() -> None:
+    """Nobody can ask the group for its maximum of that day."""
+    limits = (Limit(rule="Coordination", lowest=2, why="two"), Limit(rule="TargetBounds", highest=7, why="seven"))
+    record = Record.of(replace(_kept().inputs, policy=replace(policy(), limits=limits)))
+    kept = _through_json(record)
+    assert (record.decision.replicas, kept.inputs.policy.limits) == (7, limits)
+    assert difference(record, kept.replayed()) is None
 
 
 @settings(max_examples=10, deadline=None)

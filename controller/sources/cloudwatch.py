@@ -21,7 +21,7 @@ from controller.sources.answers import answer, within
 from controller.sources.cloudwatch_api import Answer, CloudWatchApi, Question, batches
 from controller.sources.cloudwatch_known import Gap, Known, Line, Newest
 from controller.sources.cloudwatch_patience import Patience
-from controller.sources.periods import MINUTE
+from controller.sources.periods import MINUTE, Points
 from controller.spec import AwsAccess, CloudWatchMetric
 
 _LONGEST_SHORT_STEP = timedelta(hours=1)
@@ -74,7 +74,7 @@ class CloudWatchSource:
         pairs = zip(lines, requests, strict=True)
         needs = [(line, _needed(request)) for line, request in pairs if isinstance(line, Line)]
         with self._known.pasts.used(needs, now):
-            failures = await self._ask({line for line, _ in needs}, now)
+            failures = await self._ask(dict.fromkeys(line for line, _ in needs), now)
             answers = [self._answer(*pair, failures, now) for pair in zip(requests, lines, strict=True)]
         self._known.forget(now)
         self._patience.forget(now)
@@ -152,7 +152,11 @@ class CloudWatchSource:
         if isinstance(found, MetricError):
             return dict.fromkeys(batch, found)
         self._patience.learn(access, found, now)
-        return found
+        return {question: self._told(question, said, now) for question, said in found.items()}
+
+    def _told(self, question: Question, said: Answer, now: datetime) -> Answer:
+        """Of a failure also, for how long nobody will ask again."""
+        return said if isinstance(said, Points) else self._patience.objection(question, now) or said
 
     def _answer(
         self, request: Request, line: Line | MetricError, failures: Failures, now: datetime

@@ -59,6 +59,7 @@ class Known:
     def __init__(self, *, held_points: int, idle: timedelta) -> None:
         self.pasts: Pasts[Line] = Pasts(points=held_points, idle=idle)
         self._newest: dict[CloudWatchMetric, Newest] = {}
+        self._read: dict[Line, datetime] = {}  # until when
 
     def newest(self, metric: CloudWatchMetric) -> Newest | None:
         """None where no value has come."""
@@ -68,7 +69,7 @@ class Known:
         """Asks for what may have come, or changed, since; None where all that can have ended is there."""
         ended = floor_to_step(now, metric.period)
         newest = self._newest.get(metric)
-        if newest is not None and newest.end >= ended and all(self._reaches(line, ended) for line in lines):
+        if newest is not None and newest.end >= ended and all(self._read.get(line, EPOCH) >= ended for line in lines):
             return None
         first = min((self._first(line, ended) - 1) * line.step for line in lines)
         return Question(metric=metric, period=metric.period, start=EPOCH + first, end=ended)
@@ -79,6 +80,7 @@ class Known:
         for line in lines:
             first = 1 - (EPOCH - question.start) // line.step
             self._merge(line, Page(first=first, count=_last(line, question.end) + 1 - first), points)
+            self._read[line] = question.end
 
     def gap(self, line: Line, now: datetime, together: int) -> Gap | None:
         """The newest steps of the context that are not held, as many as one call gives to `together` lines."""
@@ -119,22 +121,17 @@ class Known:
     def forget(self, now: datetime) -> None:
         """What is not used any more, or does not fit."""
         self.pasts.evict(now)
+        self._read = {line: self._read[line] for line in self.pasts if line in self._read}
         metrics = {line.metric for line in self.pasts}
         self._newest = {metric: newest for metric, newest in self._newest.items() if metric in metrics}
 
-    def _reaches(self, line: Line, ended: datetime) -> bool:
-        held = self.pasts[line].held
-        return held is not None and held.next > _last(line, ended)
-
     def _first(self, line: Line, ended: datetime) -> int:
-        """The first step to read again; or the first one missed, where that is not long ago."""
-        period, held = line.metric.period, self.pasts[line].held
-        again = ended - max(REREAD + 2 * period, _FEWEST_REREAD * period)
-        first = 1 + index(again, line.step)
+        """The first step to read again: what came late since it was last read, where that is not long ago."""
+        period = line.metric.period
         longest = min(_LONGEST_GAP, KEPT[tier(period)] / 2)
-        if held is not None and held.next < first and (first - held.next) * line.step <= longest:
-            return held.next
-        return first
+        read = self._read.get(line, EPOCH)
+        since = min(read, ended) if ended - read <= longest else ended
+        return 1 + index(since - max(REREAD + 2 * period, _FEWEST_REREAD * period), line.step)
 
     def _note(self, question: Question, points: Points) -> None:
         newest = self._newest.get(question.metric)

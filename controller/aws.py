@@ -3,6 +3,9 @@
 The only file that knows boto3. Credentials come from the SDK's own chain (web identity of the ServiceAccount, Pod
 Identity, profile, environment, instance) and never from a PredictiveScaler; a role may be assumed on top of them.
 An endpoint other than AWS's is set as for every SDK, by AWS_ENDPOINT_URL or AWS_ENDPOINT_URL_<SERVICE>.
+
+The SDK is imported with the first call, in its thread: it costs half a second and 10 to 20 MiB, which who asks AWS
+nothing need not pay.
 """
 
 from __future__ import annotations
@@ -15,23 +18,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from time import perf_counter
-from typing import Any, NoReturn, TypeVar
-
-import boto3
-import botocore.session
-from botocore.config import Config
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    ConnectTimeoutError,
-    NoCredentialsError,
-    PartialCredentialsError,
-    ReadTimeoutError,
-    TokenRetrievalError,
-)
-from botocore.response import StreamingBody
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from controller.spec import AwsAccess, AwsRole
+
+if TYPE_CHECKING:
+    import boto3
+    from botocore.exceptions import BotoCoreError, ClientError
+    from botocore.response import StreamingBody
 
 T = TypeVar("T")
 Json = Mapping[str, Any]
@@ -117,21 +111,12 @@ class Aws:
         self, *, timeout_seconds: float, clock: Clock, threads: int = 8, on_call: OnCall = lambda *_: None
     ) -> None:
         """`timeout_seconds`: of one attempt. `threads`: calls at a time."""
-        session = botocore.session.Session()
-        session.set_default_client_config(  # the session's own calls are bounded as well: a web identity is one to STS
-            Config(
-                connect_timeout=min(timeout_seconds, LONGEST_CONNECT_SECONDS),
-                read_timeout=timeout_seconds,
-                retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
-                max_pool_connections=threads,
-                user_agent_extra=SESSION_NAME,
-            )
-        )
         self._clock = clock
         self._on_call = on_call
         self._threads = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="aws")
         self._making = threading.Lock()
-        self._session = boto3.Session(botocore_session=session)
+        self._timeout_seconds, self._at_once = timeout_seconds, threads
+        self._session: boto3.Session | None = None
         self._clients: dict[tuple[AwsAccess, str], _Client] = {}
 
     async def call(self, access: AwsAccess, service: str, operation: str, /, **arguments: object) -> Json:
@@ -161,6 +146,8 @@ class Aws:
 
     def ask(self, access: AwsAccess, service: str, operation: str, arguments: Json) -> Json:
         """`call`, for whoever has a thread of its own. Raises AwsError."""
+        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415  # with the first call
+
         began = perf_counter()
         try:
             answer: Json = getattr(self._client(access, service), operation)(**arguments)
@@ -199,12 +186,19 @@ class Aws:
         until = None
         if access.role is not None:
             given, until = self._assumed(access.region, access.role)
-        make: Callable[..., Any] = self._session.client  # the stubs know a service by its literal name only
+        make: Callable[..., Any] = self._opened().client  # the stubs know a service by its literal name only
         client = make(service, region_name=access.region, **given)
         return _Client(client=client, until=until)
 
+    def _opened(self) -> boto3.Session:
+        if self._session is None:
+            self._session = _session(self._timeout_seconds, self._at_once)
+        return self._session
+
     def _assumed(self, region: str, role: AwsRole) -> tuple[dict[str, Any], datetime]:
-        sts = self._session.client("sts", region_name=region)
+        from botocore.exceptions import ClientError  # noqa: PLC0415  # as above
+
+        sts = self._opened().client("sts", region_name=region)
         wanted = {"RoleArn": role.arn, "RoleSessionName": SESSION_NAME}
         if role.external_id is not None:
             wanted["ExternalId"] = role.external_id
@@ -223,7 +217,28 @@ class Aws:
         return given, found["Expiration"]
 
 
+def _session(timeout_seconds: float, threads: int) -> boto3.Session:
+    """The session's own calls are bounded as well: a web identity is one to STS."""
+    import boto3  # noqa: PLC0415  # as above
+    import botocore.session  # noqa: PLC0415
+    from botocore.config import Config  # noqa: PLC0415
+
+    session = botocore.session.Session()
+    session.set_default_client_config(
+        Config(
+            connect_timeout=min(timeout_seconds, LONGEST_CONNECT_SECONDS),
+            read_timeout=timeout_seconds,
+            retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+            max_pool_connections=threads,
+            user_agent_extra=SESSION_NAME,
+        )
+    )
+    return boto3.Session(botocore_session=session)
+
+
 def _pieces(body: StreamingBody, call: str) -> Iterator[bytes]:
+    from botocore.exceptions import BotoCoreError  # noqa: PLC0415  # as above
+
     try:
         yield from body.iter_chunks(PIECE)
     except (BotoCoreError, OSError) as error:  # OSError: of the socket, which the SDK leaves as it is
@@ -237,14 +252,17 @@ def _told(error: ClientError) -> tuple[str, str]:
 
 def _fail(call: str, error: BotoCoreError | ClientError) -> NoReturn:
     """Translate what the SDK raised; never with a credential in its words."""
-    if isinstance(error, ClientError):
+    from botocore import exceptions  # noqa: PLC0415  # as above
+
+    if isinstance(error, exceptions.ClientError):
         code, words = _told(error)
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         raise _kind(code, status)(f"{call}: {words} ({code})", code) from error
-    if isinstance(error, NoCredentialsError | PartialCredentialsError | TokenRetrievalError):
+    nobody = (exceptions.NoCredentialsError, exceptions.PartialCredentialsError, exceptions.TokenRetrievalError)
+    if isinstance(error, nobody):
         cure = "give the ServiceAccount a role (IRSA or Pod Identity), or set the SDK's own variables"
         raise CredentialsError(f"{call}: there are no AWS credentials ({error}); {cure}") from error
-    if isinstance(error, ConnectTimeoutError | ReadTimeoutError):
+    if isinstance(error, exceptions.ConnectTimeoutError | exceptions.ReadTimeoutError):
         raise LateError(f"{call}: no answer in time: {error}") from error
     raise UnavailableError(f"{call}: {error}") from error
 

@@ -8,6 +8,7 @@ Left out: lifecycle hooks, instance refresh, forecasts of predictive policies, p
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,6 +31,8 @@ PRE_IN_SERVICE = "PreInService"
 DELETING = "Delete in progress"
 DEFAULT_RECORDS, MOST_RECORDS = 50, 100
 T = TypeVar("T")
+_Size = tuple[int | None, int | None, int | None]
+"""Desired, least, most."""
 
 
 class ScalingActivityInProgress(AutoscalingClientError):  # noqa: N818 - named after AWS's code
@@ -131,6 +134,7 @@ class Group(models.FakeAutoScalingGroup):
         self.warm_instances: list[Instance] = []
         self.warm_pool = None
         self.deleted_at: datetime | None = None
+        self._sizes: list[tuple[datetime, _Size]] = []
         super().__init__(*args, **kwargs)
 
     @property
@@ -152,6 +156,7 @@ class Group(models.FakeAutoScalingGroup):
 
     def fill(self) -> None:
         """Launch or terminate until the instances make up the desired capacity."""
+        self._sizes.append((SETTINGS.clock(), (self.desired_capacity, self.min_size, self.max_size)))
         self._sweep()
         members = [one for one in self.instance_states if one.lifecycle_state in {PENDING, IN_SERVICE}]
         lacking = math.ceil((self.desired_capacity or 0) / int(self.weight_text or 1)) - len(members)
@@ -163,6 +168,16 @@ class Group(models.FakeAutoScalingGroup):
         if self.name in self.autoscaling_backend.autoscaling_groups:
             self.autoscaling_backend.update_attached_elbs(self.name)
             self.autoscaling_backend.update_attached_target_groups(self.name)
+
+    def seen(self) -> Group:
+        """The group as a describe shows it: its size may be from a while ago, "eventual consistency"."""
+        self.fill_warm_pool()
+        self._sweep()
+        until = SETTINGS.clock() - timedelta(seconds=SETTINGS.describe_lag)
+        old = [size for time, size in self._sizes if time <= until] or [self._sizes[0][1]]
+        shown = copy.copy(self)
+        shown.desired_capacity, shown.min_size, shown.max_size = old[-1]
+        return shown
 
     def fill_warm_pool(self) -> None:
         """Have as many instances wait as the pool's configuration says."""
@@ -322,10 +337,7 @@ class AutoScaling(AutoScalingResponse):
             raise ValidationError(f"{len(names)} names are more than MaxRecords; by default that is {DEFAULT_RECORDS}.")
         groups = self._groups()
         found = self.autoscaling_backend.describe_auto_scaling_groups(names, filters=given.get("Filters", []))
-        for group in groups.values():
-            group.fill_warm_pool()
-            group._sweep()  # noqa: SLF001 - of this file
-        return _paged("AutoScalingGroups", [group for group in found if group.name in groups], given)
+        return _paged("AutoScalingGroups", [groups[one.name].seen() for one in found if one.name in groups], given)
 
     def delete_auto_scaling_group(self) -> ActionResult:
         """DeleteAutoScalingGroup."""

@@ -26,6 +26,7 @@ class Settings:
     `terminate`: how long an instance shows as terminating. `delete`: for how long a group
     that is deleted says so.
     `launch_failure`: why every launch fails; empty where none does.
+    `describe_lag`: so long after a change of its size, a group is still described with the size from before.
     `visible_after`: so long after it was put, a point of CloudWatch can be read; real points take seconds to minutes.
     `oldest_put`: how old a point may be when it is put. AWS: two weeks; more builds a past that AWS would have kept.
     `page_points`: the most points on a page of GetMetricData.
@@ -38,6 +39,7 @@ class Settings:
     terminate: float = 0.0
     delete: float = 0.0
     launch_failure: str = ""
+    describe_lag: float = 0.0
     visible_after: float = 0.0
     oldest_put: float = 14 * 86_400.0
     page_points: int = 100_800

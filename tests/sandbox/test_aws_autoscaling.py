@@ -241,6 +241,20 @@ def test_a_deleted_group_says_so_for_a_while_and_is_gone(groups: Place) -> None:
     assert groups.described() is None
 
 
+def test_a_describe_may_be_older_than_the_last_write(groups: Place) -> None:
+    groups.group(minimum=1, maximum=10, desired=2)
+    groups.server.change(describe_lag=5.0)
+    later(groups, 10)
+    set_desired(groups, 6)
+    update(groups, MinSize=3)
+    shown = []
+    for seconds in (10, 14.9, 15):
+        later(groups, seconds)
+        found = groups.described() or {}
+        shown.append((found["MinSize"], found["DesiredCapacity"], len(found["Instances"])))
+    assert shown == [(1, 2, 6), (1, 2, 6), (3, 6, 6)]
+
+
 def test_more_names_than_records_are_refused(groups: Place) -> None:
     groups.group("web")
     client = groups.client("autoscaling")

@@ -140,6 +140,8 @@ def _words(error: Exception) -> str:
         cause = cause.__cause__
     if isinstance(error, aiohttp.ClientSSLError):
         return f"its certificate is not trusted ({error}); add its authority to the file that SSL_CERT_FILE names"
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return f"it cannot be reached: {error.os_error}"
     if isinstance(error, TimeoutError):
         return "no answer in time"
     return str(error) or type(error).__name__

@@ -27,7 +27,7 @@ $(READY): requirements.lock requirements-setup.lock pyproject.toml
 	@$(PIP) --no-deps --no-build-isolation -e .
 	@touch $@
 
-toolchain: setup ## Find or build etcd, Kubernetes, kwok, helm and Prometheus (once, about 20 minutes)
+toolchain: setup ## Find or build etcd, Kubernetes, kwok, helm, a registry and Prometheus (once, about 20 minutes)
 	@$(BIN)/python -m sandbox build
 
 demo: toolchain ## Scale a real workload on a real control plane; about five minutes

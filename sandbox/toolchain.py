@@ -16,6 +16,7 @@ ETCD = "3.6.8"
 KWOK = "0.8.0"
 HELM = "4.3.1"
 PROMETHEUS = "3.9.1"
+REGISTRY = "0.22.1"
 
 Version = tuple[int, int]
 
@@ -186,5 +187,20 @@ BUNDLES = (
         ),
         usual_build=2,
         stamps={"helm.sh/helm/v4/internal/version.version": f"v{HELM}"},
+    ),
+    Bundle(
+        name="registry",
+        version=REGISTRY,
+        tools=(
+            Tool(  # `crane registry serve`: a registry, without login or TLS, in one process
+                name="crane",
+                package="github.com/google/go-containerregistry/cmd/crane",
+                oldest=(0, 20),
+                too_new=(1, 0),
+                version_arguments=("version",),
+            ),
+        ),
+        releases=(),  # its archives are named after machines as nothing else here is, and it builds in half a minute
+        usual_build=0.5,
     ),
 )

@@ -146,8 +146,17 @@ def test_a_controller_that_is_killed_half_way_leaves_nothing_that_is_used(cache:
 def test_a_file_is_on_the_disk_before_it_has_its_name(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
     order: list[str] = []
     sync, replace = os.fsync, Path.replace
-    monkeypatch.setattr(os, "fsync", lambda descriptor: (order.append("sync"), sync(descriptor))[1])
-    monkeypatch.setattr(Path, "replace", lambda old, new: (order.append(new.suffix), replace(old, new))[1])
+
+    def synced(descriptor: int) -> None:
+        order.append("sync")
+        sync(descriptor)
+
+    def replaced(old: Path, new: Path) -> Path:
+        order.append(new.suffix)
+        return replace(old, new)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(Path, "replace", replaced)
     keep(cache, WEB, DATA)
     assert order == ["sync", ".onnx", "sync", "sync", ".json", "sync"]
 

@@ -13,6 +13,7 @@ MODULE_OF_BUNDLE = {
     "kwok": "sigs.k8s.io/kwok",
     "prometheus": "github.com/prometheus/prometheus",
     "helm": "helm.sh/helm/v4",
+    "registry": "github.com/google/go-containerregistry",
 }
 
 

@@ -99,12 +99,17 @@ class ScaleTarget:
                 raise
             await self._patch(path, found, replicas, attempts - 1)
 
-    async def _path(self, namespace: str, ref: TargetRef) -> str:
+    async def plural(self, ref: TargetRef) -> str:
+        """What RBAC calls the target's kind, such as "deployments". Raises TargetError where it cannot be scaled."""
         kinds = await self._discovered(ref.api_version)
         plural = kinds.plurals.get(ref.kind)
         if plural is None:
             self._doubt(ref.api_version)
             raise TargetError(TargetReason.NOT_SCALABLE, _not_scalable(ref, kinds))
+        return plural
+
+    async def _path(self, namespace: str, ref: TargetRef) -> str:
+        plural = await self.plural(ref)
         return f"{_root(ref.api_version)}/namespaces/{namespace}/{plural}/{ref.name}/scale"
 
     async def _discovered(self, api_version: str) -> _Kinds:

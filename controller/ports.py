@@ -65,6 +65,9 @@ class LeadTimeReason(StrEnum):
     UNKNOWN = "PodsUnknown"
     UNAVAILABLE = "PodsUnavailable"
     MALFORMED = "StartUpsMalformed"
+    LAUNCHES_FAILED = "LaunchesFailed"
+    LAUNCHES_FORBIDDEN = "LaunchesForbidden"
+    LAUNCHES_UNAVAILABLE = "LaunchesUnavailable"
 
 
 class MetricError(Exception):

@@ -42,13 +42,15 @@ class StartUpsFormatError(ValueError):
 class Pod:
     """A pod that runs or is about to. `ready`: when it became Ready the last time, None while it starts.
 
-    `template`: names the pod template that it was made from; empty where nothing does.
+    `template`: names the pod template that it was made from; empty where nothing does. `is_first`: `ready` is known to
+    be the first time, as of an instance of an Auto Scaling group, which is told here as a pod.
     """
 
     uid: str
     template: str
     created: datetime
     ready: datetime | None
+    is_first: bool = False
 
     @property
     def key(self) -> str:
@@ -217,12 +219,13 @@ def _start_up(pod: Pod, *, has_waited: bool) -> StartUp | None:
     """None where the times tell no start-up.
 
     Clocks of different machines may differ: what ended before it began says nothing. And a pod that lost Ready and got
-    it again looks like one that took long, so longer than PROGRESS is believed only of one that was seen to wait.
+    it again looks like one that took long, so longer than PROGRESS is believed only of one that was seen to wait, or
+    whose time is known to be the first.
     """
     if pod.ready is None or pod.ready < pod.created:
         return None
     took = pod.ready - pod.created + _RESOLUTION
-    if took > (LONGEST if has_waited else PROGRESS):
+    if took > (LONGEST if has_waited or pod.is_first else PROGRESS):
         return None
     return StartUp(key=pod.key, template=pod.template, ready=pod.ready, took=took)
 

@@ -98,7 +98,7 @@ class GroupTarget:
         self._believed[ref].wrote(found.replicas, replicas, self._groups.clock())
 
     def _state(self, ref: GroupRef, group: Group) -> TargetState:
-        shown = group.desired if ref.capacity is CapacityField.DESIRED else group.lowest
+        shown = _shown(ref, group)
         replicas = self._believed[ref].size(shown, self._groups.clock())
         return TargetState(
             replicas=replicas,
@@ -131,6 +131,13 @@ class GroupTarget:
         if (now.lowest, now.highest) != (found.lowest, found.highest):
             moved = f"MinSize and MaxSize were changed meanwhile, to {group.lowest} and {group.highest}"
             raise TargetError(TargetReason.CONFLICT, f"{words(ref)}: {replicas} is refused; {moved}")
+
+
+def _shown(ref: GroupRef, group: Group) -> int:
+    """0 is a group that somebody switched off; one that runs without a floor has the lowest there is."""
+    if ref.capacity is CapacityField.DESIRED:
+        return group.desired
+    return group.lowest or min(group.desired, 1)
 
 
 def _refuse_beyond(ref: GroupRef, found: TargetState, replicas: int) -> None:

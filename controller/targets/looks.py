@@ -28,14 +28,20 @@ LOOKS_AT_ONCE = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """What a look found. `gap`: the next one is no sooner after it. `problem`: what a user should know all the same."""
+    """What a look found. `gap`: the next one is no sooner after it. `problem`: what a user should know all the same.
+
+    `earlier`: those of the pods that are older than whatever tells its template. Where nothing is known yet, they stand
+    for the template before.
+    """
 
     pods: Sequence[Pod]
+    earlier: Sequence[Pod] = ()
     gap: timedelta = MIN_GAP
     problem: Problem | None = None
 
 
-Look = Callable[[], Awaitable[Found]]
+Look = Callable[[StartUps], Awaitable[Found]]
+"""Given what is known so far."""
 
 
 class LookError(Exception):
@@ -135,10 +141,9 @@ class Looks:
 
     async def _look(self, scaler: Scaler, known: _Known, look: Look, now: datetime) -> None:
         try:
-            async with self._turns:
-                found = await look()
-                await asyncio.sleep(self._pause_seconds)
-            known.start_ups = seen(now, found.pods, known.start_ups)
+            found = await self._in_turn(look, known.start_ups)
+            before = known.start_ups if known.start_ups.done else seen(now, found.earlier, known.start_ups)
+            known.start_ups = seen(now, found.pods, before)
             known.problem, known.gap = found.problem, found.gap
         except LookError as error:
             known.problem = error.problem
@@ -146,6 +151,14 @@ class Looks:
             log.exception("look at start-ups failed", extra={"scaler": scaler.key})
             words = f"cannot read {self._what}: {type(error).__name__}: {error}"
             known.problem = problem(self._reason, words)
+
+    async def _in_turn(self, look: Look, before: StartUps) -> Found:
+        """The pause also follows a look that failed, perhaps because there were too many."""
+        async with self._turns:
+            try:
+                return await look(before)
+            finally:
+                await asyncio.sleep(self._pause_seconds)
 
 
 def problem(reason: LeadTimeReason, message: str) -> Problem:

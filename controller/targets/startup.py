@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from functools import partial
 
-from controller.core.startup import LeadTime, Pod
+from controller.core.startup import LeadTime, Pod, StartUps
 from controller.kubernetes_api import ApiError, ForbiddenError, Json, KubernetesApi, UnauthorizedError
 from controller.outcome import Problem
 from controller.ports import LeadTimeReason, TargetState
@@ -57,7 +57,7 @@ class PodLeadTimes:
         """End the looks under way."""
         await self._looks.aclose()
 
-    async def _look(self, namespace: str, selector: str) -> Found:
+    async def _look(self, namespace: str, selector: str, _: StartUps) -> Found:
         try:
             pods = await self._list(namespace, selector)
         except ApiError as error:

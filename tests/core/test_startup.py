@@ -118,6 +118,18 @@ def test_the_order_of_a_list_says_nothing(order: list[Pod]) -> None:
     assert seen(NOW, order, NOTHING) == seen(NOW, pods([5, 50, 500, 3, 7], [60, 0, 400]), NOTHING)
 
 
+@pytest.mark.parametrize(
+    ("took", "is_first", "expected"),
+    [(3600, True, 3601), (3600, False, 120), (21_601, True, 120)],
+    ids=["the first time", "perhaps not the first time", "no start-up"],
+)
+def test_a_long_start_up_is_believed_where_its_end_is_known_to_be_the_first(
+    took: float, is_first: bool, expected: float
+) -> None:
+    start_ups = seen(NOW, [replace(one, is_first=is_first) for one in pods([took] * ENOUGH)], NOTHING)
+    assert lead_time(NOW, start_ups, DEFAULT).duration == seconds(expected)
+
+
 @given(took=st.lists(TOOK, max_size=2 * KEPT), waited=st.lists(WAITED, max_size=2 * KEPT))
 def test_another_look_at_the_same_pods_says_nothing_new(took: list[int], waited: list[int]) -> None:
     once = seen(NOW, pods(took, waited), NOTHING)

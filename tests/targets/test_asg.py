@@ -80,6 +80,20 @@ async def test_a_floor_raises_the_desired_capacity_and_never_lowers_it(target: G
     assert aws.server.calls(SET) == []
 
 
+@pytest.mark.parametrize(("desired", "replicas"), [(3, 1), (1, 1), (0, 0)])
+async def test_a_group_without_a_floor_has_one_of_one_unless_it_was_switched_off(
+    target: GroupTarget, aws: Place, desired: int, replicas: int
+) -> None:
+    aws.group(minimum=0, desired=desired)
+    assert (await target.read("shop", ref(capacity=FLOOR))).replicas == replicas
+
+
+async def test_a_first_floor_is_set(target: GroupTarget, aws: Place) -> None:
+    aws.group(minimum=0, desired=3)
+    await to(target, 2, FLOOR)
+    assert floor(aws) == 2
+
+
 async def test_instances_that_start_are_not_ready(target: GroupTarget, aws: Place) -> None:
     aws.group(desired=2)
     aws.server.change(launch=3600)

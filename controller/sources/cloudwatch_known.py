@@ -14,7 +14,7 @@ import numpy as np
 from controller.core.series import EPOCH, Series, floor_to_step
 from controller.sources.cloudwatch_api import MOST_POINTS, MOST_QUERIES, Question
 from controller.sources.held import Page, Pasts, index, missing
-from controller.sources.periods import KEPT, SECOND, Points, available, is_scaled, on_steps, tier
+from controller.sources.periods import KEPT, SECOND, Points, available, on_steps, scale, tier
 from controller.spec import CloudWatchMetric
 
 REREAD = timedelta(minutes=5)
@@ -97,14 +97,12 @@ class Known:
 
     def take(self, gap: Gap, points: Points | None) -> None:
         """Keep the answer to `gap`; None where there is none to be had."""
-        question, scale = gap.question, 1.0
-        if question is None or points is None:
-            points = Points(ends=np.empty(0, np.int64), values=np.empty(0))
-        elif question.period == gap.line.metric.period:
-            self._note(question, points)
-        elif is_scaled(gap.line.metric):
-            scale = gap.line.metric.period / question.period
-        self._merge(gap.line, gap.page, points, scale)
+        if gap.question is None or points is None:
+            self._merge(gap.line, gap.page, Points(ends=np.empty(0, np.int64), values=np.empty(0)))
+            return
+        if gap.question.period == gap.line.metric.period:
+            self._note(gap.question, points)
+        self._merge(gap.line, gap.page, points, scale(gap.line.metric, gap.question.period))
 
     def history(self, line: Line, context: int, max_age: timedelta, now: datetime) -> Series:
         """Ends with the newest step that has come; with the last one before `now` where none has for `max_age`.
@@ -139,9 +137,9 @@ class Known:
             end = EPOCH + int(points.ends[-1]) * SECOND
             self._newest[question.metric] = Newest(end=end, value=float(points.values[-1]))
 
-    def _merge(self, line: Line, page: Page, points: Points, scale: float = 1.0) -> None:
+    def _merge(self, line: Line, page: Page, points: Points, factor: float = 1.0) -> None:
         past, last = self.pasts[line], page.first + page.count - 1
-        values = on_steps(points, page, line.step, scale)
+        values = on_steps(points, page, line.step, factor)
         if past.held is not None:
             values = np.where(np.isnan(values), past.held.window(last, page.count), values)
             last = max(last, past.held.next - 1)

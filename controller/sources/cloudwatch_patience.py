@@ -44,7 +44,7 @@ class Patience:
         for question, answer in answers.items():
             if isinstance(answer, RefusalError):
                 self._refusals[question.metric] = now + REFUSED_FOR, answer
-        throttled = [one for one in answers.values() if _is_throttled(one)]
+        throttled = [one for one in answers.values() if is_throttled(one)]
         if not throttled:
             self._pauses.pop(access, None)
         elif isinstance(throttled[0], MetricError):
@@ -65,5 +65,6 @@ class Patience:
         self._pauses[access] = _Pause(until=now + wait, wait=wait, error=told)
 
 
-def _is_throttled(answer: Answer) -> bool:
+def is_throttled(answer: Answer) -> bool:
+    """Whether asking less for a while helps."""
     return isinstance(answer, MetricError) and answer.reason == MetricReason.THROTTLED

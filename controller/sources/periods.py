@@ -57,9 +57,9 @@ def oldest(period: timedelta, now: datetime) -> datetime:
     return now - KEPT[tier(period)] + _MARGIN
 
 
-def is_scaled(metric: CloudWatchMetric) -> bool:
-    """Whether a longer period's value is that of all its shorter ones together."""
-    return metric.stat in _ADDED_UP
+def scale(metric: CloudWatchMetric, period: timedelta) -> float:
+    """Times this, a value of `period` is the mean of those of the metric's own."""
+    return metric.period / period if metric.stat in _ADDED_UP else 1.0
 
 
 def periods(metric: CloudWatchMetric, step: timedelta) -> Iterator[timedelta]:

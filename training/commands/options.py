@@ -39,7 +39,8 @@ share = _told(written.share)
 
 
 _DATA = (
-    "An access log, CSV, TXT or Parquet file (plain, gz, zst or bz2), prometheus://HOST:PORT, generated:SEED, "
+    "An access log, CSV, TXT or Parquet file (plain, gz, zst or bz2), prometheus://HOST:PORT, "
+    "cloudwatch://REGION/NAMESPACE/METRIC?stat=Sum&DIMENSION=VALUE, generated:SEED, "
     "or a public trace: nasa, public:twitter, public:cloudwatch/NAME."
 )
 _COLUMN = "The column that holds the load; of an access log requests, bytes, 2xx, 3xx, 4xx or 5xx."
@@ -50,7 +51,9 @@ class Source:
     """Which data a command works on; every field is an option of it."""
 
     data: Annotated[str, typer.Option(help=_DATA)]
-    query: Annotated[str | None, typer.Option(help="PromQL for the load, one series.")] = None
+    query: Annotated[str | None, typer.Option(help="PromQL, or CloudWatch metric math, for the load, one series.")] = (
+        None
+    )
     column: Annotated[str | None, typer.Option(help=_COLUMN)] = None
     aggregate: Annotated[
         Aggregate | None, typer.Option(parser=aggregate, metavar="sum|mean", help="How values make a step.")

@@ -1,4 +1,4 @@
-"""Where does past load come from? Files, Prometheus, public traces or a generated one: all become one Series.
+"""Where does past load come from? Files, Prometheus, CloudWatch, public or generated traces: all become one Series.
 
 Missing is not zero: a step with any missing part is NaN. Must not know what the series is used for.
 """
@@ -21,6 +21,7 @@ from training.generated import generate
 __all__ = ["Aggregate", "DataError", "Dataset", "Quality", "Reading", "Request", "finished", "load", "read"]
 
 _PROMETHEUS = ("prometheus", "prometheus+https")
+_CLOUDWATCH = "cloudwatch"
 _GENERATED = "generated"
 _GENERATED_SEASONS = 28
 
@@ -39,6 +40,8 @@ def read(request: Request, step: timedelta) -> Reading:
     scheme = urlsplit(request.data).scheme
     if scheme in _PROMETHEUS:
         return _from_prometheus(request, step)
+    if scheme == _CLOUDWATCH:
+        return _from_cloudwatch(request, step)
     if scheme == _GENERATED:
         return _from_generator(request, step)
     if public.is_public(request.data):
@@ -78,6 +81,12 @@ def _from_prometheus(request: Request, step: timedelta) -> Reading:
     from training.datasets import prometheus  # noqa: PLC0415  # its HTTP client costs half a second
 
     return prometheus.read(request, step)
+
+
+def _from_cloudwatch(request: Request, step: timedelta) -> Reading:
+    from training.datasets import cloudwatch  # noqa: PLC0415  # as above
+
+    return cloudwatch.read(request, step)
 
 
 def _from_generator(request: Request, step: timedelta) -> Reading:

@@ -20,8 +20,8 @@ class DataError(ValueError):
 class Request:
     """What to read.
 
-    `data`: a file, `prometheus://host:port`, `prometheus+https://host`, `generated:SEED`, or a public trace: `nasa`,
-    `public:twitter`, `public:cloudwatch/NAME`.
+    `data`: a file, `prometheus://host:port`, `prometheus+https://host`, `cloudwatch://region/namespace/metric?stat=Sum`,
+    `generated:SEED`, or a public trace: `nasa`, `public:twitter`, `public:cloudwatch/NAME`.
 
     `column`, `aggregate`, `zone`: None means to find out. `start`, `every`: the time of the first value and between
     two values, for files without timestamps. `since`, `until`: what to keep of it; aware. `now`: aware.

@@ -19,6 +19,7 @@ from tests.contracts.specs import EXAMPLES, crd, documents, resource_schema, str
 VALUES = (install.CHART / "values.yaml").read_text()
 ALL_VALUES_SET = (
     "--set=prometheus.address=http://prometheus:9090,models.dirs={/models,/more},watchNamespaces={shop,search}",
+    "--set=models.places={s3://models/,oci://ghcr.io/me/},models.cache.mib=64,models.registrySecret=logins",
     "--set=log.level=DEBUG,log.format=text,service.port=9090,image.tag=v1,priorityClassName=high",
 )
 LEAST = [
@@ -28,6 +29,7 @@ LEAST = [
     (["autoscaling"], ["horizontalpodautoscalers"], ["list"]),
     (["events.k8s.io"], ["events"], ["create"]),
 ]
+MODELS_CACHE = Path("/var/cache/predictive-scaler/models")
 PODS = ([""], ["pods"], ["list"])
 SECRETS = ([""], ["secrets"], ["get"])
 
@@ -56,6 +58,14 @@ def rules(role: Object) -> list[tuple[list[str], ...]]:
 def container(objects: list[Object]) -> Object:
     (found,) = only(objects, "Deployment")["spec"]["template"]["spec"]["containers"]
     return dict(found)
+
+
+def volume(objects: list[Object], path: Path) -> Object:
+    """What is mounted at `path`, without its name."""
+    (name,) = (mount["name"] for mount in container(objects)["volumeMounts"] if mount["mountPath"] == str(path))
+    volumes = only(objects, "Deployment")["spec"]["template"]["spec"]["volumes"]
+    (found,) = (dict(each) for each in volumes if each["name"] == name)
+    return {key: value for key, value in found.items() if key != "name"}
 
 
 def environment(objects: list[Object]) -> dict[str, str]:
@@ -123,6 +133,9 @@ def test_the_controller_knows_every_setting_it_is_given(helm: Path) -> None:
     assert Settings.from_environment(environment(rendered(helm, *ALL_VALUES_SET))) == Settings(
         prometheus_address="http://prometheus:9090",
         models_dirs=(Path("/models"), Path("/more")),
+        models_cache=MODELS_CACHE,
+        models_cache_mib=64.0,
+        model_places=("s3://models/", "oci://ghcr.io/me/"),
         http_address="0.0.0.0:9090",
         namespaces=("shop", "search"),
         log_level="DEBUG",
@@ -132,7 +145,32 @@ def test_the_controller_knows_every_setting_it_is_given(helm: Path) -> None:
 
 def test_by_default_the_controller_listens_where_its_probes_ask(installed: list[Object]) -> None:
     settings = Settings.from_environment(environment(installed))
-    assert settings == Settings(http_address="0.0.0.0:8080")
+    assert settings == Settings(http_address="0.0.0.0:8080", models_cache=MODELS_CACHE)
+
+
+def test_placed_models_are_written_where_the_root_is_not(helm: Path) -> None:
+    claimed = rendered(helm, "--set=models.cache.persistentVolumeClaim=kept")
+    assert volume(claimed, MODELS_CACHE) == {"persistentVolumeClaim": {"claimName": "kept"}}
+    by_default = rendered(helm, "--set=models.cache.mib=100")
+    assert volume(by_default, MODELS_CACHE) == {"emptyDir": {"sizeLimit": "420Mi"}}
+    assert container(by_default)["securityContext"]["readOnlyRootFilesystem"] is True
+
+
+def test_logins_of_registries_lie_where_docker_looks(helm: Path) -> None:
+    objects = rendered(helm, "--set=models.registrySecret=logins")
+    items = [{"key": ".dockerconfigjson", "path": "config.json"}]
+    folder = Path(environment(objects)["DOCKER_CONFIG"])
+    assert volume(objects, folder) == {"secret": {"secretName": "logins", "items": items}}
+
+
+def test_no_place_is_no_setting_left_out(helm: Path) -> None:
+    """An empty value would be the default, which is every place."""
+    assert Settings.from_environment(environment(rendered(helm, "--set-json=models.places=[]"))).model_places == ()
+
+
+def test_further_variables_reach_the_container(helm: Path) -> None:
+    objects = rendered(helm, "--set=env[0].name=AWS_REGION,env[0].value=cn-north-1")
+    assert environment(objects)["AWS_REGION"] == "cn-north-1"
 
 
 def test_the_pod_runs_what_the_image_starts(installed: list[Object]) -> None:
@@ -148,7 +186,15 @@ def test_no_service_link_can_look_like_a_setting(installed: list[Object]) -> Non
 
 @pytest.mark.parametrize(
     "setting",
-    ["log.level=debug", "watchNamespace={shop}", "prometheus.address=prometheus:9090", "serviceAccount.create=false"],
+    [
+        "log.level=debug",
+        "watchNamespace={shop}",
+        "prometheus.address=prometheus:9090",
+        "serviceAccount.create=false",
+        "models.places={http://models/}",
+        "models.places={https://models.internal}",
+        "models.cache.mib=0",
+    ],
 )
 def test_values_that_cannot_be_meant_are_refused(helm: Path, setting: str) -> None:
     with pytest.raises(subprocess.CalledProcessError):

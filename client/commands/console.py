@@ -10,6 +10,7 @@ from rich.text import Text
 
 WIDEST = 110  # columns: longer lines are hard to read
 _LABEL = 12
+_RESULT, _WHAT = 9, 14
 
 
 def tell(paragraphs: Iterable[tuple[str, str]]) -> None:
@@ -17,10 +18,29 @@ def tell(paragraphs: Iterable[tuple[str, str]]) -> None:
     console = Console(emoji=False, highlight=False, soft_wrap=True)
     width = max(30, min(console.width, WIDEST) - _LABEL)
     for label, text in paragraphs:
-        lines = textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False) or [""]
-        console.print(Text(f"{label:<{_LABEL}}", style="bold") + Text(lines[0]))
-        for line in lines[1:]:
+        first, *rest = _wrapped(text, width)
+        console.print(Text(f"{label:<{_LABEL}}", style="bold") + Text(first))
+        for line in rest:
             console.print(Text(" " * _LABEL + line))
+
+
+def verdicts(lines: Iterable[tuple[str, str, str, str]]) -> None:
+    """Each text beside a result in its style and what was looked at, as wide as the terminal allows."""
+    console = Console(emoji=False, highlight=False, soft_wrap=True)
+    indent = _RESULT + _WHAT
+    width = max(30, min(console.width, WIDEST) - indent)
+    for result, style, label, text in lines:
+        first, *rest = _wrapped(text, width)
+        console.print(Text(f"{result:<{_RESULT}}", style=style) + Text(f"{label:<{_WHAT}}", style="bold") + Text(first))
+        for line in rest:
+            console.print(Text(" " * indent + line))
+
+
+def paragraph(text: str) -> None:
+    """Text as wide as the terminal allows."""
+    console = Console(emoji=False, highlight=False, soft_wrap=True)
+    for line in _wrapped(text, min(console.width, WIDEST)):
+        console.print(Text(line))
 
 
 def say(text: str) -> None:
@@ -31,3 +51,8 @@ def say(text: str) -> None:
 def complain(text: str) -> None:
     """One plain line on stderr."""
     Console(stderr=True, soft_wrap=True, emoji=False).print(text, style="red", highlight=False, markup=False)
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    """At least one line."""
+    return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False) or [""]

@@ -11,6 +11,7 @@ MODULES = {
     "explain": "client.commands.explain",
     "replay": "client.commands.replay",
     "grade": "client.commands.grade",
+    "doctor": "client.commands.doctor",
 }
 
 

@@ -1,0 +1,217 @@
+"""`doctor`: would a PredictiveScaler work, and if not, what is missing? Every part is tried, with cause and cure."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from datetime import UTC, datetime
+from enum import StrEnum
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from client.access import Access
+from client.checks import identity
+from client.checks.examination import Examined, Who, examined, who
+from client.checks.finding import Result
+from client.checks.rights import who_am_i
+from client.checks.tools import Tools
+from client.commands import console
+from client.errors import ClientError
+from client.resources import Resource, all_in, named, written
+from controller.aws import Aws, AwsError
+from controller.fields import SpecError
+from controller.kubernetes_api import ApiError, ConfigurationError, KubernetesApi, UnavailableError, namespace_of
+from controller.targets.asg_groups import Groups
+
+_STDIN = "-"
+_DEFAULT = "default"
+_ATTEMPTS = 4.0
+"""A part of a check's time for each attempt of a call to AWS: three, and the pauses between them."""
+
+_STYLES = {Result.OK: "green", Result.WARNING: "yellow", Result.FAILED: "red", Result.SKIPPED: "dim"}
+
+
+class Output(StrEnum):
+    """What is printed."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+def doctor(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="The PredictiveScaler; all of the namespace otherwise.")
+    ] = None,
+    file: Annotated[
+        str | None, typer.Option("--file", "-f", metavar="FILE", help="Instead: its YAML; - reads it from stdin.")
+    ] = None,
+    namespace: Annotated[
+        str | None, typer.Option("--namespace", "-n", help="Where it is; that of the context otherwise.")
+    ] = None,
+    write_check: Annotated[
+        bool,
+        typer.Option("--write-check", help="Set an Auto Scaling group to the size that it has, to see if one may."),
+    ] = False,
+    prometheus: Annotated[
+        str | None, typer.Option(metavar="URL", help="Which Prometheus to ask; by default the spec's address.")
+    ] = None,
+    token_file: Annotated[Path | None, typer.Option(metavar="FILE", help="A bearer token for it.")] = None,
+    models_dir: Annotated[
+        list[Path] | None, typer.Option(metavar="DIR", help="Where models lie that the spec names without a place.")
+    ] = None,
+    service_account: Annotated[
+        str | None, typer.Option(metavar="NAMESPACE/NAME", help="The controller's; by default that of the chart.")
+    ] = None,
+    timeout: Annotated[float, typer.Option(min=1, max=600, metavar="SECONDS", help="For each check.")] = 10.0,
+    output: Annotated[Output, typer.Option("--output", "-o", help="Lines, or the same for programs.")] = Output.TEXT,
+    kubeconfig: Annotated[str | None, typer.Option(metavar="FILE", help="As for kubectl.")] = None,
+    context: Annotated[str | None, typer.Option(metavar="NAME", help="As for kubectl.")] = None,
+) -> None:
+    """Try all that a PredictiveScaler needs, say what is missing and how to mend it; exit with 1 where something is."""
+    if name is not None and file is not None:
+        raise ClientError("give the NAME of a PredictiveScaler in the cluster, or else its YAML with -f")
+    if token_file is not None and prometheus is None:
+        raise ClientError("--token-file: is for the address that --prometheus gives; add it")
+    logging.getLogger("controller").addHandler(logging.NullHandler())  # what went wrong is told in lines of our own
+    access = Access(namespace=namespace, kubeconfig=kubeconfig, context=context)
+    tools = partial(
+        Tools,
+        seconds=timeout,
+        prometheus=prometheus,
+        token_file=token_file,
+        models_dirs=tuple(models_dir) if models_dir else None,
+        service_account=service_account,
+        writes=write_check,
+    )
+    by, found = asyncio.run(_run(access, name, file, timeout, tools))
+    if output is Output.JSON:
+        typer.echo(json.dumps(_fields(by, found), indent=1, ensure_ascii=False))
+    else:
+        _print(by, found)
+    if any(one.has_failed for one in found):
+        raise typer.Exit(1)
+
+
+async def _run(
+    access: Access, name: str | None, file: str | None, seconds: float, tools: Callable[..., Tools]
+) -> tuple[str, list[Examined]]:
+    """Who looked, in words, and what was found."""
+    async with AsyncExitStack() as stack:
+        api, no_api = await _connected(access, stack, is_needed=file is None)
+        resources = await _resources(access, api, name, file)
+        aws = Aws(timeout_seconds=seconds / _ATTEMPTS, clock=_now)
+        stack.callback(aws.close)
+        made = tools(
+            now=_now(),
+            aws=aws,
+            groups=Groups(aws),
+            api=api,
+            no_api=no_api,
+            cache=Path(stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True))),
+            environment=os.environ,
+        )
+        found = await who(made)
+        by, told = await asyncio.gather(_by(resources, found, made), examined(resources, found, made))
+    return by, told
+
+
+async def _connected(access: Access, stack: AsyncExitStack, *, is_needed: bool) -> tuple[KubernetesApi | None, str]:
+    """The API server; or None and why, where a file can be judged without one. Raises ClientError."""
+    try:
+        api = await stack.enter_async_context(await access.connect())
+        await who_am_i(api)
+    except ClientError as error:
+        if is_needed:
+            raise
+        return None, str(error)
+    except UnavailableError as error:
+        if is_needed:
+            raise ClientError(f"the cluster cannot be asked: {error}") from error
+        return None, str(error)
+    except (
+        ApiError
+    ):  # whoever is not known, or asks an API server that does not tell it, is told by the check of rights
+        return api, ""
+    return api, ""
+
+
+async def _resources(access: Access, api: KubernetesApi | None, name: str | None, file: str | None) -> list[Resource]:
+    namespace = _namespace(access)
+    if file is not None:
+        return written(_read(file), "the standard input" if file == _STDIN else file, namespace)
+    if api is None:
+        raise ClientError("there is no cluster to look at; give the YAML with -f")
+    if name is not None:
+        return [await named(api, namespace, name)]
+    found = await all_in(api, namespace)
+    if not found:
+        raise ClientError(f"there is no PredictiveScaler in namespace {namespace}; name another with -n")
+    return found
+
+
+def _namespace(access: Access) -> str:
+    if access.namespace is not None:
+        return access.namespace
+    try:
+        return namespace_of(access.kubeconfig, access.context)
+    except ConfigurationError:
+        return _DEFAULT
+
+
+def _read(file: str) -> str:
+    try:
+        return sys.stdin.read() if file == _STDIN else Path(file).read_text(encoding="utf-8")
+    except OSError as error:
+        raise ClientError(f"-f: {file} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ClientError(f"-f: {file} is not UTF-8") from error
+
+
+async def _by(resources: list[Resource], found: Who | ApiError, tools: Tools) -> str:
+    """As whom all this was asked: whoever runs it, wherever that is."""
+    asked = [f'Kubernetes user "{found.me}"'] if isinstance(found, Who) else []
+    specs = [one.scaler.spec for one in resources if not isinstance(one.scaler.spec, SpecError)]
+    access = next((access for spec in specs for access in identity.accesses(spec, tools)), None)
+    if access is not None:
+        answer = await identity.identity(replace(access, role=None), tools)
+        asked.append("nobody at AWS" if isinstance(answer, AwsError) else f"{answer.arn} at AWS")
+    who_asks = f"as {' and '.join(asked)}, which the controller need not be" if asked else "only"
+    without = "" if tools.api is not None else f" Without a cluster: {tools.no_api}."
+    return f"Looked at from here {who_asks}.{without}"
+
+
+def _fields(by: str, found: list[Examined]) -> dict[str, object]:
+    scalers = [
+        {
+            "namespace": one.namespace,
+            "name": one.name,
+            "findings": [
+                {"check": finding.check, "result": finding.result, "message": finding.message}
+                for finding in one.findings
+            ],
+        }
+        for one in found
+    ]
+    return {"by": by, "scalers": scalers, "failed": sum(one.has_failed for one in found)}
+
+
+def _print(by: str, found: list[Examined]) -> None:
+    console.paragraph(by)
+    for one in found:
+        console.say("")
+        console.say(f"{one.namespace}/{one.name}")
+        console.verdicts((f.result, _STYLES[f.result], f.check, f.message) for f in one.findings)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)  # noqa: TID251  # how old a value is needs the clock

@@ -13,12 +13,12 @@ from controller.account import Account
 from controller.core.calibration import FULL_TRUST, MIN_SETTLED, NO_TRUST
 from controller.core.decide import Step
 from controller.core.forecast import Forecast
-from controller.core.guardrails import RAILS
-from controller.core.policy import Policy, ScalingRules, SelectPolicy
+from controller.core.guardrails import RAILS, limited
+from controller.core.policy import TARGET_BOUNDS, Policy, ScalingRules, SelectPolicy
 from controller.core.record import Record
 from controller.core.startup import LeadTimeSource
 from controller.outcome import Stage
-from controller.spec import Mode
+from controller.spec import GROUP_KIND, Mode
 
 Story = Iterator[tuple[str, str]]
 """A label and what there is to say under it."""
@@ -132,14 +132,19 @@ def _model(account: Account) -> str:
 
 
 def _lead(account: Account, policy: Policy) -> str:
+    noun = "instance" if (account.scaler.target or "").startswith(GROUP_KIND) else "pod"
     named = {
         LeadTimeSource.LEARNT: "learnt from {}",
-        LeadTimeSource.DEFAULT: "until pods were seen to start",
+        LeadTimeSource.DEFAULT: f"until {noun}s were seen to start",
         LeadTimeSource.SPEC: "by the spec",
     }
     source = account.lead_time
-    why = "" if source is None else f" {named[source.source].format(_count(source.samples, 'pod'))}"
-    return f"{span(policy.lead_time)} lead time{why} and {span(policy.interval)} until then"
+    if source is None:
+        return f"{span(policy.lead_time)} lead time and {span(policy.interval)} until then"
+    why = named[source.source].format(_count(source.samples, noun))
+    own = f"{span(policy.lead_time - source.of_pods)} lead time {why}"
+    pods = f", {span(source.of_pods)} for the pods on it" if source.of_pods else ""
+    return f"{own}{pods} and {span(policy.interval)} until then"
 
 
 def _levels(forecast: Forecast, now: datetime, end: datetime) -> str:
@@ -232,10 +237,19 @@ def _rails(record: Record) -> Story:
         step = changed.get(rule)
         yield _label(rule), _changed(step) if step else f"{wished} may pass: {_numbers(rule, record)}."
         wished = step.after if step else wished
+    for limit in record.inputs.policy.limits:
+        allowed = limited(wished, limit)
+        yield _label(limit.rule), f"{_change(wished, allowed)}: {limit.why}."
+        wished = allowed
+
+
+def _change(before: int, after: int) -> str:
+    return f"{before} may pass" if before == after else f"{before} -> {after}"
 
 
 def _label(rule: str) -> str:
-    return {"Stabilization": "Hold-down", "FlapBudget": "Flap budget", "ScaleIn": "Scale-in"}.get(rule, rule)
+    names = {"Stabilization": "Hold-down", "FlapBudget": "Flap budget", "ScaleIn": "Scale-in"}
+    return (names | {TARGET_BOUNDS: "Target bounds"}).get(rule, rule)
 
 
 def _changed(step: Step) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Self
 
 from controller import RELEASE
@@ -50,10 +50,11 @@ class ModelId:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeadTimeId:
-    """Who named the lead time: Learnt, Spec or Default; and from how many pods it was learnt."""
+    """Who named the lead time: Learnt, Spec or Default; from how many start-ups it was learnt; how much is of pods."""
 
     source: LeadTimeSource
     samples: int
+    of_pods: timedelta = timedelta(0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,7 +149,9 @@ def _refusal(scaler: Scaler) -> tuple[Problem, ...]:
 
 def _lead_time(outcome: Outcome) -> LeadTimeId | None:
     found = outcome.lead_time
-    return None if found is None else LeadTimeId(source=found.source, samples=found.samples)
+    if found is None:
+        return None
+    return LeadTimeId(source=found.source, samples=found.samples, of_pods=found.of_pods)
 
 
 def _model(outcome: Outcome) -> ModelId | None:

@@ -1,6 +1,7 @@
 """Is a scaler well, and if not, why? Outcomes in the words of Kubernetes conditions: pure, and the whole vocabulary.
 
-Reasons of sources and targets come with their errors (`controller.ports`); the rest stands here.
+Reasons of sources and targets come with their errors (`controller.ports`), those of a pair with
+`controller.coordination`; the rest stands here.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+from controller.core.coordination import RULE as COORDINATION
 from controller.core.experiment import Arm
 from controller.core.memory import Memory, Steering
-from controller.core.policy import Policy
+from controller.core.policy import TARGET_BOUNDS, Policy
 from controller.grading import Grade
 from controller.outcome import Outcome, Problem, Stage
 from controller.registry import Scaler
@@ -59,6 +61,8 @@ class Reason(StrEnum):
     NOT_WANTED = "ForecastNotWanted"
     ABLE = "ReadyForNewScale"
     DISABLED = "TargetScaledToZero"
+    LIMITED = "TargetAtBound"
+    COORDINATED = "Coordinated"
     NOT_YET_KNOWN = "NotYetKnown"
 
 
@@ -211,12 +215,25 @@ def _trusted(outcome: Outcome) -> _Answer:
 
 
 def _able(outcome: Outcome) -> _Answer:
-    problem = outcome.problem(Stage.READ, Stage.DECIDE, Stage.ACT)
+    problem = outcome.problem(Stage.READ, Stage.COORDINATE, Stage.DECIDE, Stage.ACT)
     if problem is not None:
         return _failed(problem)
     if outcome.decision is not None and outcome.current_replicas == 0:
         return Status.FALSE, Reason.DISABLED, outcome.decision.message
-    return Status.TRUE, Reason.ABLE, "the target can be read and scaled"
+    return _limited(outcome) or (Status.TRUE, Reason.ABLE, "the target can be read and scaled")
+
+
+_LIMITED = {TARGET_BOUNDS: Reason.LIMITED, COORDINATION: Reason.COORDINATED}
+
+
+def _limited(outcome: Outcome) -> _Answer | None:
+    """It does what it is told, and that is not what the load asks for."""
+    steps = () if outcome.decision is None else outcome.decision.steps
+    step = next((one for one in reversed(steps) if one.rule in _LIMITED), None)
+    if step is None:
+        return None
+    words = f"the target can be read and scaled, and is asked for {step.after} instead of {step.before}: {step.why}"
+    return Status.TRUE, _LIMITED[step.rule], words
 
 
 def _failed(problem: Problem) -> _Answer:

@@ -21,7 +21,7 @@ from controller.core import coordination
 from controller.core.coordination import Pods, Units
 from controller.core.decide import Decision
 from controller.core.forecast import Forecast
-from controller.core.policy import Limit, Policy
+from controller.core.policy import TARGET_BOUNDS, Limit, Policy
 from controller.core.record import Inputs, Record
 from controller.core.series import Observation
 from controller.core.startup import LeadTime
@@ -408,10 +408,10 @@ def _bounds_of(spec: ScalerSpec, state: TargetState) -> Iterator[Limit]:
     """The target's own, beyond which it takes no size."""
     if state.lowest is not None:
         why = f"the {spec.target.kind}'s own minimum is {state.lowest}"
-        yield Limit(rule="TargetBounds", lowest=state.lowest, why=why)
+        yield Limit(rule=TARGET_BOUNDS, lowest=state.lowest, why=why)
     if state.highest is not None:
         why = f"the {spec.target.kind}'s own maximum is {state.highest}"
-        yield Limit(rule="TargetBounds", highest=state.highest, why=why)
+        yield Limit(rule=TARGET_BOUNDS, highest=state.highest, why=why)
 
 
 def _size_to_decide_from(now: datetime, run: _Run, state: TargetState) -> int:

@@ -17,7 +17,7 @@ from controller.core.memory import Steering
 from controller.core.policy import Policy
 from controller.experiment import Trial
 from controller.grading import Grade
-from controller.outcome import Outcome, Stage
+from controller.outcome import Beside, Outcome, Stage
 from controller.registry import Scaler
 from controller.spec import ScalerSpec
 
@@ -25,6 +25,7 @@ LEADS = (timedelta(minutes=30), timedelta(hours=1))  # beside the scaler's own l
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _SCALER = ("namespace", "scaler")
 _GRADED = ("window", "who")
+_CALL = ("service", "operation")
 _M = TypeVar("_M", Gauge, Counter)
 
 
@@ -54,6 +55,8 @@ class Metrics:
         self._demand = self._gauge("demand_load", "Load to be ready for, by who named it.", "source")
         self._desired = self._gauge("desired_replicas", "Replicas that the last decision asked for.")
         self._current = self._gauge("current_replicas", "Replicas that the target asks for.")
+        self._ready = self._gauge("ready_replicas", "Of the replicas, those that serve, where the target tells.")
+        self._warm = self._gauge("warm_replicas", "Further ones that wait half started, where the target tells.")
         self._trust = self._gauge("forecast_weight", "How far the forecast counts, 0 to 1.")
         self._coverage = self._gauge("forecast_coverage_ratio", "Share of late forecasts whose upper quantile held.")
         self._nominal = self._gauge("forecast_coverage_nominal_ratio", "Share of them in which it should hold.")
@@ -92,6 +95,12 @@ class Metrics:
         self._scalers = Gauge("predictive_scaler_scalers", "PredictiveScalers known.", registry=self.registry)
         self._lag = self._histogram("tick_lag_seconds", "How late a scaler's tick began.")
         self._query = self._histogram("query_seconds", "How long a query to a metric system took.")
+        self._called = self._histogram(
+            "aws_call_seconds", "How long a call to AWS took, with what was tried again.", *_CALL
+        )
+        self._fetched = self._histogram(
+            "model_fetch_seconds", "How long fetching a model from its place took.", "scheme", "outcome"
+        )
         self._took = self._histogram("step_seconds", "How long a step of a tick took; forecast is inference.", "step")
 
     def tell(self, scaler: Scaler, outcome: Outcome, conditions: Sequence[Condition]) -> None:
@@ -110,6 +119,7 @@ class Metrics:
             self._set(scaler, self._current, outcome.current_replicas)
             self._set(scaler, self._turns, len(outcome.memory.turns))
             self._tell_steering(scaler, outcome.decision, outcome.memory.steering)
+        self._tell_beside(scaler, outcome.beside)
         if isinstance(scaler.spec, ScalerSpec):
             self._tell_promise(scaler, scaler.spec.policy)
         if outcome.lead_time is not None:
@@ -127,6 +137,14 @@ class Metrics:
     def queried(self, seconds: float) -> None:
         """How long a query took."""
         self._query.observe(seconds)
+
+    def called(self, service: str, operation: str, seconds: float) -> None:
+        """How long a call to AWS took; from any thread."""
+        self._called.labels(service, operation).observe(seconds)
+
+    def fetched(self, scheme: str, outcome: str, seconds: float) -> None:
+        """How long fetching a model took; `outcome`: new, unchanged or failed."""
+        self._fetched.labels(scheme, outcome).observe(seconds)
 
     def took(self, stage: Stage, seconds: float) -> None:
         """How long a shared step of a tick took."""
@@ -161,6 +179,14 @@ class Metrics:
         if is_written:
             direction = "up" if decision.replicas > decision.current else "down"
             self._child(scaler, self._changes, direction).inc()
+
+    def _tell_beside(self, scaler: Scaler, beside: Beside | None) -> None:
+        """Most targets tell nothing more than their size, and have no such series."""
+        self._silence(scaler, self._ready, self._warm)
+        if beside is not None and beside.ready is not None:
+            self._set(scaler, self._ready, beside.ready)
+        if beside is not None and beside.warm is not None:
+            self._set(scaler, self._warm, beside.warm)
 
     def _tell_promise(self, scaler: Scaler, policy: Policy) -> None:
         """What the spec asks for, to be held against what is measured; an objective that is gone is not known."""

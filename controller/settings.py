@@ -56,6 +56,9 @@ class Settings:
     query_timeout_seconds: float = 5.0
     """How long one query may take; all questions of a tick together get three times as long."""
 
+    aws_timeout_seconds: float = 5.0
+    """How long one attempt of a call to AWS may take, of three; all metrics of a tick get three times as long."""
+
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
         """Read every setting that is there; raises SettingsError for a value or a name that cannot be meant."""
@@ -157,4 +160,5 @@ _READERS: dict[str, Callable[[str, str], object]] = {
     "log_format": _one_of("json", "text"),
     "records_mib": _positive("MiB"),
     "query_timeout_seconds": _positive("seconds"),
+    "aws_timeout_seconds": _positive("seconds"),
 }

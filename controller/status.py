@@ -19,7 +19,7 @@ from controller.core.policy import Policy
 from controller.core.startup import LeadTime
 from controller.experiment import Phase, Trial
 from controller.grading import Grade, told
-from controller.outcome import Outcome, Problem, Stage
+from controller.outcome import Beside, Outcome, Problem, Stage
 from controller.registry import Scaler
 from controller.spec import SpecError
 
@@ -36,6 +36,7 @@ def status(scaler: Scaler, outcome: Outcome, conditions: Sequence[Condition]) ->
         "conditions": [condition.to_json(scaler.generation) for condition in conditions],
         "memory": outcome.memory.to_json(),
         "model": _model(outcome),
+        "target": None if outcome.beside is None else _beside(outcome.beside),
         "forecast": None,
         "objective": None,
         "coverage": None,
@@ -63,6 +64,12 @@ def _decided(decision: Decision, outcome: Outcome) -> dict[str, Any]:
     return fields | ({"lastScaleTime": timestamp(decision.time)} if outcome.is_written else {})
 
 
+def _beside(beside: Beside) -> dict[str, Any] | None:
+    """None for a target that tells no more than its size, as a Deployment."""
+    told = {"ready": beside.ready, "warm": beside.warm, "note": beside.note[:MESSAGE_LENGTH] or None}
+    return {name: value for name, value in told.items() if value is not None} or None
+
+
 def last_decision(decision: Decision) -> dict[str, Any]:
     """A decision as `.status.lastDecision`, and as the API gives it."""
     demand = decision.demand
@@ -83,6 +90,8 @@ def _lead_time(lead_time: LeadTime, problem: Problem | None) -> dict[str, Any]:
     fields: dict[str, Any] = {"seconds": lead_time.duration.total_seconds(), "source": lead_time.source.value}
     if lead_time.start_ups is not None:
         fields |= {"samples": lead_time.samples, "waiting": lead_time.waiting, "memory": lead_time.start_ups.to_json()}
+    if lead_time.of_pods:
+        fields["ofPods"] = lead_time.of_pods.total_seconds()
     if lead_time.template:
         fields["template"] = lead_time.template
     if problem is not None:

@@ -41,6 +41,7 @@ def test_an_empty_value_is_the_default(name: str) -> None:
         ("LOG_LEVEL", "DEBUG", "DEBUG"),
         ("LOG_FORMAT", "text", "text"),
         ("QUERY_TIMEOUT_SECONDS", "2.5", 2.5),
+        ("AWS_TIMEOUT_SECONDS", "2.5", 2.5),
         ("RECORDS_MIB", "0.5", 0.5),
     ],
 )
@@ -63,6 +64,7 @@ def test_value_by_text(name: str, text: str, value: object) -> None:
         ("QUERY_TIMEOUT_SECONDS", "nan"),
         ("QUERY_TIMEOUT_SECONDS", "inf"),
         ("QUERY_TIMEOUT_SECONDS", "5s"),
+        ("AWS_TIMEOUT_SECONDS", "0"),
         ("RECORDS_MIB", "0"),
         ("RECORDS_MIB", "64Mi"),
         ("MODELS_CACHE_MIB", "0"),

@@ -50,6 +50,10 @@ class Fallback:
     replicas: int | None
 
 
+TARGET_BOUNDS = "TargetBounds"
+"""The rule of a limit that is the target's own."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limit:
     """Bounds on the size that hold whatever the user's are, in words: `rule` names it, `why` says whose they are.

@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 
 from controller.conditions import ConditionType, Reason
+from controller.coordination import CoordinationReason
 from controller.ports import LeadTimeReason, MetricReason, TargetReason
 
 _GUIDE = Path(__file__).parents[2] / "docs" / "guide"
 _NAMED = frozenset(re.findall(r"`([A-Z][A-Za-z]+)`", (_GUIDE / "conditions.md").read_text(encoding="utf-8")))
 _GRADES = frozenset(re.findall(r"`([A-Z][A-Za-z]+)`", (_GUIDE / "grade.md").read_text(encoding="utf-8")))
-_REASONS = (*Reason, *MetricReason, *TargetReason, *LeadTimeReason)
+_REASONS = (*Reason, *MetricReason, *TargetReason, *LeadTimeReason, *CoordinationReason)
 
 
 @pytest.mark.parametrize("reason", _REASONS)

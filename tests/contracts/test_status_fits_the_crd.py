@@ -12,6 +12,7 @@ import jsonschema
 import pytest
 
 from controller.conditions import conditions
+from controller.core.coordination import lead_time as with_pods
 from controller.core.decide import decide
 from controller.core.demand import DemandSource
 from controller.core.experiment import Arm
@@ -24,7 +25,7 @@ from controller.core.startup import LeadTime, LeadTimeSource, Pod, StartUps, lea
 from controller.core.startup import seen as seen_to_start
 from controller.experiment import Phase, Trial
 from controller.grading import Grade
-from controller.outcome import LoadedModel, Outcome, Problem, Stage
+from controller.outcome import Beside, LoadedModel, Outcome, Problem, Stage
 from controller.status import status
 from tests.builders import FRESH, NOW, card, forecast, pods, policy, rules, scaler, seen, unseen
 from tests.contracts.specs import merged, resource_schema, strict
@@ -37,7 +38,10 @@ LONG_FORECAST = forecast(*range(100, 172))
 SLOW = policy(up=rules(pods(1)), down=rules(pods(1), window=300), high=8, objective=0.01)
 PROMISED = scaler(spec={"objective": {"underProvisionedTime": "1%"}})
 STARTED = Pod(uid="0123abcd", template="5d9f8c7b6", created=NOW - timedelta(minutes=1), ready=NOW)
-LEARNT = lead_time(NOW, seen_to_start(NOW, [STARTED], StartUps()), timedelta(minutes=2))
+LEARNT = with_pods(
+    lead_time(NOW, seen_to_start(NOW, [STARTED], StartUps()), timedelta(minutes=2)), timedelta(seconds=45)
+)
+BESIDE = Beside(ready=2, warm=0, note="an instance is starting " * 100)
 UNLEARNT = Problem(stage=Stage.LEAD_TIME, reason="PodsForbidden", message="grant list on pods")
 JUDGED = replace(FRESH, track=TrackRecord(covered=19.0, watched=20.0))
 
@@ -56,6 +60,7 @@ def written(observation: Observation | None, expected: Forecast | None, problems
         model=model,
         forecast=expected,
         lead_time=LEARNT,
+        beside=BESIDE,
         decision=decision,
         is_written=decision.replicas != 3,
         memory=memory,
@@ -115,6 +120,10 @@ def test_a_lead_time_of_the_spec_fits_the_schema() -> None:
 
 def test_no_field_of_the_schema_is_never_written() -> None:
     assert set(SCHEMA["properties"]) == set(written(seen(70.0), LONG_FORECAST))
+
+
+def test_no_field_of_a_target_is_never_written() -> None:
+    assert set(SCHEMA["properties"]["target"]["properties"]) == set(written(seen(70.0), None)["target"])
 
 
 def test_no_field_of_a_grade_is_never_written() -> None:

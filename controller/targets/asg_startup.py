@@ -30,7 +30,7 @@ GAP = timedelta(minutes=5)
 
 LOOKS_AT_ONCE = 1
 PAUSE_SECONDS = 0.1
-"""1,000 groups that are all due, as at a start, are ten calls a second."""
+"""At each place: 1,000 groups that are all due, as at a start, are ten calls a second at most."""
 
 MOST_PAGES = 3
 """Of a hundred activities each, until there are enough launches among them."""
@@ -53,6 +53,7 @@ class GroupLeadTimes:
         self._looks = Looks(
             "the scaling activities",
             LeadTimeReason.LAUNCHES_UNAVAILABLE,
+            gap=GAP,
             at_once=LOOKS_AT_ONCE,
             pause_seconds=pause_seconds,
         )
@@ -67,7 +68,7 @@ class GroupLeadTimes:
         group = self._groups.held(ref)  # read for `state`
         look = partial(self._look, ref, group, now)
         warmup = timedelta(0) if group is None else group.warmup
-        return self._looks.told(scaler, spec, state.resource_version, now, look, warmup=warmup)
+        return self._looks.told(scaler, spec, state.resource_version, now, look, place=ref.access, warmup=warmup)
 
     def forget(self, uid: str) -> None:
         """Drop what is held of a scaler that is gone."""

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -61,25 +62,33 @@ class _Known:
     problem: Problem | None = None
     looked: datetime | None = None
     version: str = ""
-    gap: timedelta = MIN_GAP
+    gap: timedelta
 
 
 class Looks:
     """What was learnt by looks, by scaler.
 
-    `what`: a look reads, for the words of an error that nobody foresaw, whose reason is `reason`. `at_once`: so many
-    looks run at a time, each with a pause of `pause_seconds` after it.
+    `what`: a look reads, for the words of an error that nobody foresaw, whose reason is `reason`. `gap`: between two
+    looks, until one was made that says. `at_once`: so many run at a time at each place, with a pause of `pause_seconds`
+    after each.
     """
 
     def __init__(
-        self, what: str, reason: LeadTimeReason, *, at_once: int = LOOKS_AT_ONCE, pause_seconds: float = 0.0
+        self,
+        what: str,
+        reason: LeadTimeReason,
+        *,
+        gap: timedelta = MIN_GAP,
+        at_once: int = LOOKS_AT_ONCE,
+        pause_seconds: float = 0.0,
     ) -> None:
         self._what = what
         self._reason = reason
+        self._gap = gap
         self._pause_seconds = pause_seconds
         self._known: dict[str, _Known] = {}
         self._under_way: dict[str, asyncio.Task[None]] = {}
-        self._turns = asyncio.Semaphore(at_once)
+        self._turns: defaultdict[Hashable, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(at_once))
 
     def told(
         self,
@@ -89,16 +98,18 @@ class Looks:
         now: datetime,
         look: Look,
         *,
+        place: Hashable = None,
         warmup: timedelta = timedelta(0),
     ) -> tuple[LeadTime, Problem | None]:
         """What is known now; a look that is due begins, for the ticks to come.
 
-        `version`: changes with the target. `warmup`: what each start-up takes beyond what a look finds.
+        `version`: changes with the target. `place`: who is asked; one that hangs holds up no others. `warmup`: what
+        each start-up takes beyond what a look finds.
         """
         known = self._hold(scaler, spec)
         if scaler.uid not in self._under_way and _is_due(known, version, now):
             known.looked, known.version = now, version
-            self._begin(scaler, known, look, now)
+            self._begin(scaler, known, look, place, now)
         return _lead_time(known, spec, now, warmup), known.problem
 
     def untold(
@@ -129,19 +140,21 @@ class Looks:
         known = self._known.get(scaler.uid)
         if known is None:
             start_ups, problem = _restored(scaler)
-            known = self._known[scaler.uid] = _Known(target=spec.target, start_ups=start_ups, problem=problem)
+            known = self._known[scaler.uid] = _Known(
+                target=spec.target, start_ups=start_ups, problem=problem, gap=self._gap
+            )
         elif known.target != spec.target:
-            known = self._known[scaler.uid] = _Known(target=spec.target, start_ups=StartUps())
+            known = self._known[scaler.uid] = _Known(target=spec.target, start_ups=StartUps(), gap=self._gap)
         return known
 
-    def _begin(self, scaler: Scaler, known: _Known, look: Look, now: datetime) -> None:
-        task = asyncio.create_task(self._look(scaler, known, look, now))
+    def _begin(self, scaler: Scaler, known: _Known, look: Look, place: Hashable, now: datetime) -> None:
+        task = asyncio.create_task(self._look(scaler, known, look, place, now))
         self._under_way[scaler.uid] = task
         task.add_done_callback(lambda _: self._under_way.pop(scaler.uid, None))
 
-    async def _look(self, scaler: Scaler, known: _Known, look: Look, now: datetime) -> None:
+    async def _look(self, scaler: Scaler, known: _Known, look: Look, place: Hashable, now: datetime) -> None:
         try:
-            found = await self._in_turn(look, known.start_ups)
+            found = await self._in_turn(look, place, known.start_ups)
             before = known.start_ups if known.start_ups.done else seen(now, found.earlier, known.start_ups)
             known.start_ups = seen(now, found.pods, before)
             known.problem, known.gap = found.problem, found.gap
@@ -152,9 +165,9 @@ class Looks:
             words = f"cannot read {self._what}: {type(error).__name__}: {error}"
             known.problem = problem(self._reason, words)
 
-    async def _in_turn(self, look: Look, before: StartUps) -> Found:
+    async def _in_turn(self, look: Look, place: Hashable, before: StartUps) -> Found:
         """The pause also follows a look that failed, perhaps because there were too many."""
-        async with self._turns:
+        async with self._turns[place]:
             try:
                 return await look(before)
             finally:

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from controller.ports import TargetError, TargetReason
 from controller.spec import CapacityField
-from controller.targets.asg import BELIEVED_SECONDS, SETTLE_SECONDS, GroupTarget, _Believed
-from controller.targets.asg_groups import Groups
+from controller.targets.asg import BELIEVED_SECONDS, SETTLE_SECONDS, GroupTarget, _Believed, _notes
+from controller.targets.asg_groups import Group, Groups, Instance
 from tests.aws.fixtures import Place
 from tests.targets.groups import DESIRED, FLOOR, Clock, LateAws, ref
 
@@ -181,6 +181,21 @@ async def test_suspended_processes_are_told(target: GroupTarget, aws: Place) -> 
     aws.group(desired=1)
     suspend(aws, "Terminate", "HealthCheck")
     assert (await target.read("shop", ref())).note == "suspended: HealthCheck, Terminate"
+
+
+@pytest.mark.parametrize(
+    ("told", "note"),
+    [
+        ({"predicted": 8}, "AWS predicts 8"),
+        ({"unit": "memory-mib"}, "its capacity counts in memory-mib"),
+        ({"instances": (Instance(id="i-1", state="InService", is_healthy=False),)}, "1 instance unhealthy"),
+        ({"instances": (Instance(id="i-1", state="Pending:Wait"),)}, "1 instance starting"),
+        ({"instances": (Instance(id="i-1", state="Standby"),)}, ""),
+    ],
+)
+def test_what_else_is_told(told: dict[str, Any], note: str) -> None:
+    group = Group(name="web", at=0, desired=1, lowest=1, highest=9, **told)
+    assert "; ".join(_notes(group, 1, 1)) == note
 
 
 @pytest.mark.parametrize("capacity", [DESIRED, FLOOR])

@@ -138,6 +138,15 @@ async def test_a_region_that_hangs_is_not_waited_for(aws: Place) -> None:
     assert caught.value.reason == TargetReason.UNAVAILABLE
 
 
+async def test_a_region_that_nobody_answers_in(aws: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    lost = Aws(timeout_seconds=1, clock=lambda: NOW)
+    with pytest.raises(TargetError, match=r"is targetRef\.region right") as caught:
+        await Groups(lost).read(ref())
+    lost.close()
+    assert caught.value.reason == TargetReason.UNAVAILABLE
+
+
 async def test_a_region_that_fails_leaves_the_others(groups: Groups, aws: Place) -> None:
     aws.group(region="us-east-1")
     aws.server.fail(operation=DESCRIBE, region="eu-central-1", code="AccessDenied")
@@ -209,15 +218,13 @@ def test_the_template_of_an_instance(told: dict[str, Any], expected: str) -> Non
     assert _group(raw(raw_instance(**told)), 0).instances[0].template == expected
 
 
-@pytest.mark.parametrize(("overrides", "mixes"), [([{"InstanceType": "m5.large"}], False), ([{"x": 1}], False)])
-def test_overrides_of_one_template_mix_nothing(overrides: list[dict[str, Any]], mixes: bool) -> None:
+@pytest.mark.parametrize(
+    ("own", "mixes"), [({}, False), ({"LaunchTemplateSpecification": {"LaunchTemplateId": "lt-2"}}, True)]
+)
+def test_overrides_with_a_template_of_their_own_mix_templates(own: dict[str, Any], mixes: bool) -> None:
+    overrides = [{"InstanceType": "m5.large"}, {"InstanceType": "m7g.large", **own}]
     policy = {"LaunchTemplate": {"Overrides": overrides}}
     assert _group(raw(MixedInstancesPolicy=policy), 0).mixes_templates is mixes
-
-
-def test_overrides_with_templates_of_their_own_mix_them() -> None:
-    overrides = [{"InstanceType": "m7g.large", "LaunchTemplateSpecification": {"LaunchTemplateId": "lt-2"}}]
-    assert _group(raw(MixedInstancesPolicy={"LaunchTemplate": {"Overrides": overrides}}), 0).mixes_templates
 
 
 @pytest.mark.parametrize(("told", "seconds"), [(300, 300), (-1, 0), (0, 0)])

@@ -299,6 +299,22 @@ async def test_many_groups_are_looked_at_one_after_the_other(groups: Groups, aws
     assert len(aws.server.calls(ACTIVITIES)) == 10
 
 
+async def test_a_region_that_hangs_holds_up_no_other(groups: Groups, aws: Place) -> None:
+    aws.server.fail(operation=ACTIVITIES, kind="hang", region=REGION, seconds=0.5)
+    lead_times = GroupLeadTimes(groups, pause_seconds=0)
+    elsewhere = own(spec={"targetRef": SPEC["targetRef"] | {"region": "us-east-1"}})
+    for one in (own("slow"), own("slower"), elsewhere):
+        assert isinstance(one.spec, ScalerSpec)
+        lead_times.lead_time(one, one.spec, TargetState(replicas=1, resource_version="1"), NOW)
+    for _ in range(100):
+        if {call["region"] for call in aws.server.calls(ACTIVITIES)} == {REGION, "us-east-1"}:
+            break
+        await asyncio.sleep(0.01)
+    asked = [call["region"] for call in aws.server.calls(ACTIVITIES)]
+    await lead_times.aclose()
+    assert sorted(asked) == [REGION, "us-east-1"]
+
+
 async def test_only_a_group_is_looked_at(groups: Groups) -> None:
     workload = scaler(spec={"forecast": {"leadTime": "auto"}})
     assert isinstance(workload.spec, ScalerSpec)

@@ -18,13 +18,13 @@ POLICIES, ACTIONS = "DescribePolicies", "DescribeScheduledActions"
 BESIDE = " (capacity: Floor may live beside it)"
 CPU = {"PredefinedMetricSpecification": {"PredefinedMetricType": "ASGAverageCPUUtilization"}, "TargetValue": 40.0}
 PAIR = {"TargetValue": 40.0, "PredefinedMetricPairSpecification": {"PredefinedMetricType": "ASGCPUUtilization"}}
-TRACKING = {"PolicyType": "TargetTrackingScaling", "TargetTrackingConfiguration": CPU}
-STEP = {
+TRACKING: dict[str, Any] = {"PolicyType": "TargetTrackingScaling", "TargetTrackingConfiguration": CPU}
+STEP: dict[str, Any] = {
     "PolicyType": "StepScaling",
     "AdjustmentType": "ChangeInCapacity",
     "StepAdjustments": [{"MetricIntervalLowerBound": 0.0, "ScalingAdjustment": 1}],
 }
-SIMPLE = {"PolicyType": "SimpleScaling", "AdjustmentType": "ChangeInCapacity", "ScalingAdjustment": 1}
+SIMPLE: dict[str, Any] = {"PolicyType": "SimpleScaling", "AdjustmentType": "ChangeInCapacity", "ScalingAdjustment": 1}
 
 
 def predictive(mode: str | None) -> dict[str, Any]:

@@ -69,12 +69,13 @@ class FakeModels:
 
 @dataclass(kw_only=True)
 class FakeTarget:
-    """Sizes by target name, 1 where none was set; the errors are raised while they are there.
+    """Sizes by target name, 1 where none was set, and what else a target says of itself; errors while they are there.
 
     Whoever reads the one that is `hanging` waits until `release`.
     """
 
     sizes: dict[str, int] = field(default_factory=dict)
+    beside: dict[str, dict[str, Any]] = field(default_factory=dict)
     read_error: Exception | None = None
     write_error: Exception | None = None
     failing: str | None = None
@@ -88,7 +89,7 @@ class FakeTarget:
         if ref.name == self.hanging:
             await self.release.wait()
         self._fail(ref, self.read_error)
-        return TargetState(replicas=self.sizes.get(ref.name, 1), resource_version="7")
+        return TargetState(replicas=self.sizes.get(ref.name, 1), resource_version="7", **self.beside.get(ref.name, {}))
 
     async def write(self, namespace: str, ref: AnyTarget, state: TargetState, replicas: int) -> None:
         self.calls.append("write")

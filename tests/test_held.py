@@ -11,12 +11,13 @@ import pytest
 
 from controller.core.experiment import Arm, Plan, begun
 from controller.core.memory import Memory, Steering, TrackRecord
+from controller.core.policy import Limit
 from controller.experiment import Trial
 from controller.grading import Grade
 from controller.held import Held, restored
 from controller.outcome import Problem, Stage
 from controller.spec import PrometheusMetric
-from tests.builders import NOW, forecast, scaler
+from tests.builders import NOW, forecast, policy, scaler, seconds
 
 TRACK = TrackRecord(settled=9.0, loss=1.0)
 LEARNT = Memory(track=TRACK, direction=1)
@@ -101,3 +102,32 @@ def test_a_forecast_and_the_problem_with_it_replace_each_other() -> None:
         held.take_forecast(None, answer)
         told.append((held.forecast is not None, held.forecast_problem))
     assert told == [(True, None), (False, PROBLEM), (False, None)]
+
+
+LIMITS = (Limit(rule="TargetBounds", highest=7, why="the group's own maximum is 7"),)
+
+
+def _equal_limits() -> tuple[Limit, ...]:
+    return (replace(LIMITS[0]),)
+
+
+def test_rules_to_which_nothing_is_added_are_the_users_own() -> None:
+    held, rules = Held(memory=Memory()), policy()
+    assert held.policy(rules, rules.lead_time, ()) is rules
+
+
+def test_what_holds_now_is_the_same_object_as_long_as_it_does() -> None:
+    """It is written once then, however often it is recorded."""
+    held, rules = Held(memory=Memory()), policy()
+    first = held.policy(rules, seconds(99), LIMITS)
+    assert first == replace(rules, lead_time=seconds(99), limits=LIMITS)
+    assert held.policy(rules, seconds(99), _equal_limits()) is first
+
+
+@pytest.mark.parametrize("change", ["rules", "lead time", "limits"])
+def test_what_changed_takes_effect(change: str) -> None:
+    held, rules = Held(memory=Memory()), policy()
+    held.policy(rules, seconds(99), LIMITS)
+    later = policy(high=9) if change == "rules" else rules
+    lead, limits = seconds(98 if change == "lead time" else 99), () if change == "limits" else LIMITS
+    assert held.policy(later, lead, limits) == replace(later, lead_time=lead, limits=limits)

@@ -176,3 +176,77 @@ def test_an_observer_has_no_rival() -> None:
         body("a", created=FIRST, spec=same), body("b", created=SECOND, spec=same | {"mode": "Observe"})
     )
     assert registry.rival(registry.all()[1]) is None
+
+
+GROUP: dict[str, Any] = {"targetRef": {"kind": "AutoScalingGroup", "name": "nodes", "region": "eu-central-1"}}
+
+
+def _role(account: str) -> dict[str, Any]:
+    return {"roleArn": f"arn:aws:iam::{account}:role/scaler"}
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "is_rival"),
+    [
+        ({}, {}, True),
+        ({}, {"region": "eu-west-1"}, False),
+        ({}, {"name": "others"}, False),
+        (_role("111111111111"), _role("222222222222"), False),
+        (_role("111111111111"), _role("111111111111") | {"externalId": "abc"}, True),
+    ],
+    ids=["the-same", "region", "name", "account", "external-id"],
+)
+def test_a_group_is_known_by_account_region_and_name_in_whatever_namespace(
+    first: dict[str, Any], second: dict[str, Any], is_rival: bool
+) -> None:
+    early = body("early", created=FIRST, spec={"targetRef": GROUP["targetRef"] | first})
+    late = body("late", created=SECOND, spec={"targetRef": GROUP["targetRef"] | second})
+    late["metadata"]["namespace"] = "elsewhere"
+    registry = _registry(early, late)
+    assert (registry.rival(registry.all()[1]) is not None) is is_rival
+
+
+def _group_of_web(*bodies: dict[str, Any]) -> str | None:
+    group = _registry(*bodies).group("shop", "web")
+    return None if group is None else group.name
+
+
+def _naming(scaler: str, **changes: Any) -> dict[str, Any]:
+    return GROUP | {"coordination": {"scaler": scaler, "replicasPerUnit": 4}} | changes
+
+
+def test_the_group_that_pods_run_on_is_the_first_to_name_them() -> None:
+    late, early = body("late", created=SECOND, spec=_naming("web")), body("early", created=FIRST, spec=_naming("web"))
+    assert _group_of_web(late, early) == "early"
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        GROUP,
+        _naming("api"),
+        _naming("web", mode="Observe"),
+        _naming("web", mode="Paused"),
+        _naming("web", maxReplicas=0),
+    ],
+    ids=["names-none", "names-another", "observes", "paused", "refused"],
+)
+def test_no_group_to_wait_for_is_one_that(spec: dict[str, Any]) -> None:
+    assert _group_of_web(body("nodes", spec=spec)) is None
+
+
+def test_a_group_names_pods_of_its_own_namespace() -> None:
+    elsewhere = body("nodes", spec=_naming("web"))
+    elsewhere["metadata"]["namespace"] = "elsewhere"
+    assert _group_of_web(elsewhere) is None
+
+
+def test_a_group_that_is_gone_or_changed_is_waited_for_no_more() -> None:
+    registry = _registry(body("nodes", spec=_naming("web")))
+    before = registry.group("shop", "web")
+    registry.put(body("nodes", generation=2, spec=GROUP))
+    assert (before is not None, registry.group("shop", "web")) == (True, None)
+    registry.put(body("nodes", generation=3, spec=_naming("web")))
+    found = registry.group("shop", "web")
+    registry.discard("uid-nodes")
+    assert (found is not None, registry.group("shop", "web")) == (True, None)

@@ -11,6 +11,7 @@ from controller.conditions import Condition, ConditionType, Status, conditions, 
 from controller.core.decide import decide
 from controller.core.experiment import Arm
 from controller.core.memory import Memory, Rivals, Steering, TrackRecord
+from controller.core.policy import Limit
 from controller.core.scorecard import Scorecard, Tally, added
 from controller.grading import Grade
 from controller.outcome import Outcome, Problem, Stage
@@ -49,6 +50,7 @@ def test_all_is_well() -> None:
         (Stage.FORECAST, {"Forecasting"}),
         (Stage.LEAD_TIME, set()),
         (Stage.READ, {"Ready", "AbleToScale"}),
+        (Stage.COORDINATE, {"Ready", "AbleToScale"}),
         (Stage.DECIDE, {"Ready", "AbleToScale"}),
         (Stage.ACT, {"Ready", "AbleToScale"}),
     ],
@@ -56,6 +58,36 @@ def test_all_is_well() -> None:
 def test_what_a_problem_makes_false_by_stage(stage: Stage, false: set[str]) -> None:
     statuses = _statuses(_outcome(_problem(stage)))
     assert {kind for kind, status in statuses.items() if status != "True"} == false
+
+
+def _limited(*limits: Limit) -> Outcome:
+    return _outcome(load=90, rules=replace(policy(), limits=limits))
+
+
+MOST = Limit(rule="TargetBounds", highest=7, why="the AutoScalingGroup's own maximum is 7")
+UNITS = Limit(rule="Coordination", highest=8, why="2 of the 3 units serve, with room for 8")
+LEAST = Limit(rule="TargetBounds", lowest=1, why="the AutoScalingGroup's own minimum is 1")
+
+
+@pytest.mark.parametrize(
+    ("limits", "reason", "words"),
+    [
+        ((MOST,), "TargetAtBound", "is asked for 7 instead of 9: the AutoScalingGroup's own maximum is 7"),
+        ((UNITS,), "Coordinated", "is asked for 8 instead of 9: 2 of the 3 units serve, with room for 8"),
+        ((UNITS, MOST), "TargetAtBound", "is asked for 7 instead of 8: the AutoScalingGroup's own maximum is 7"),
+        ((LEAST,), "ReadyForNewScale", "the target can be read and scaled"),
+        ((), "ReadyForNewScale", "the target can be read and scaled"),
+    ],
+    ids=["maximum", "units", "both", "not-reached", "none"],
+)
+def test_what_is_held_back_by_the_world_is_told_and_nothing_fails(
+    limits: tuple[Limit, ...], reason: str, words: str
+) -> None:
+    outcome = _limited(*limits)
+    able = next(one for one in conditions(scaler(), outcome, ()) if one.type is ConditionType.ABLE_TO_SCALE)
+    assert (able.status.value, able.reason) == ("True", reason)
+    assert able.message.endswith(words)
+    assert _statuses(outcome) == WELL
 
 
 def test_a_metric_that_is_missing_makes_the_scaler_not_ready() -> None:

@@ -19,7 +19,7 @@ from controller.core.startup import LeadTime
 from controller.experiment import Trial
 from controller.grading import Grade
 from controller.metrics import Metrics
-from controller.outcome import Outcome, Problem, Stage
+from controller.outcome import Beside, Outcome, Problem, Stage
 from tests.builders import FRESH, NOW, STEP, forecast, policy, scaler, seconds, seen
 from tests.trials import trial
 
@@ -316,3 +316,41 @@ def test_the_arm_of_an_experiment_that_does_not_run_is_nan(later: Trial | None) 
         value = _value(metrics, "experiment_arm", arm=arm.value)
         assert value is not None
         assert math.isnan(value)
+
+
+def test_what_a_target_tells_of_its_replicas() -> None:
+    metrics = Metrics()
+    _tell(metrics, beside=Beside(ready=2, warm=5))
+    assert (_value(metrics, "ready_replicas"), _value(metrics, "warm_replicas")) == (2, 5)
+
+
+def test_a_target_that_tells_only_its_size_has_no_such_series() -> None:
+    metrics = Metrics()
+    _tell(metrics, beside=Beside())
+    assert (_value(metrics, "ready_replicas"), _value(metrics, "warm_replicas")) == (None, None)
+
+
+def test_replicas_that_are_told_no_more_are_not_known() -> None:
+    metrics = Metrics()
+    _tell(metrics, beside=Beside(ready=2))
+    _tell(metrics, beside=None)
+    ready = _value(metrics, "ready_replicas")
+    assert ready is not None
+    assert math.isnan(ready)
+
+
+def test_calls_to_aws_are_counted_and_timed_by_what_they_are() -> None:
+    metrics = Metrics()
+    for seconds_taken in (0.25, 1.25):
+        metrics.called("cloudwatch", "get_metric_data", seconds_taken)
+    call = {"service": "cloudwatch", "operation": "get_metric_data"}
+    name = "predictive_scaler_aws_call_seconds"
+    assert metrics.registry.get_sample_value(f"{name}_count", call) == 2
+    assert metrics.registry.get_sample_value(f"{name}_sum", call) == 1.5
+
+
+def test_fetches_of_models_are_timed_by_what_came_of_them() -> None:
+    metrics = Metrics()
+    metrics.fetched("s3", "unchanged", 0.5)
+    labels = {"scheme": "s3", "outcome": "unchanged"}
+    assert metrics.registry.get_sample_value("predictive_scaler_model_fetch_seconds_sum", labels) == 0.5

@@ -16,7 +16,7 @@ from controller.core.scorecard import Scorecard, Tally, added
 from controller.core.shadow import Shadow
 from controller.core.startup import LeadTime, LeadTimeSource, StartUps
 from controller.grading import Grade
-from controller.outcome import LoadedModel, Outcome, Problem, Stage
+from controller.outcome import Beside, LoadedModel, Outcome, Problem, Stage
 from controller.status import POINTS, status
 from tests.builders import FRESH, NOW, STEP, card, forecast, policy, scaler, seconds, seen
 
@@ -30,6 +30,26 @@ def _status(load: float | None = 52, ahead: Forecast | None = None, **fields: An
 @pytest.mark.parametrize(("is_written", "current"), [(True, 6), (False, 3)])
 def test_current_is_what_the_target_asks_for_now(is_written: bool, current: int) -> None:
     assert _status(is_written=is_written)["currentReplicas"] == current
+
+
+@pytest.mark.parametrize(
+    ("beside", "target"),
+    [
+        (None, None),
+        (Beside(), None),
+        (Beside(ready=0), {"ready": 0}),
+        (Beside(ready=5, warm=2, note="one is starting"), {"ready": 5, "warm": 2, "note": "one is starting"}),
+    ],
+    ids=["unread", "tells-nothing", "none-ready", "all"],
+)
+def test_what_a_target_tells_beside_its_size(beside: Beside | None, target: dict[str, Any] | None) -> None:
+    """None removes what a target of another kind has told."""
+    assert _status(beside=beside)["target"] == target
+
+
+def test_how_much_of_a_lead_time_is_that_of_the_pods_on_the_units() -> None:
+    lead_time = LeadTime(duration=seconds(165), source=LeadTimeSource.SPEC, of_pods=seconds(45))
+    assert _status(lead_time=lead_time)["leadTime"] == {"seconds": 165, "source": "Spec", "ofPods": 45}
 
 
 def test_desired_is_what_was_decided() -> None:

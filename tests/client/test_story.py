@@ -15,7 +15,7 @@ from controller.account import Account
 from controller.core.arms import Turn
 from controller.core.experiment import Arm
 from controller.core.memory import Memory, Recommendation, Steering, TrackRecord
-from controller.core.policy import Policy
+from controller.core.policy import Limit, Policy
 from controller.core.series import Observation
 from controller.core.startup import LeadTime, LeadTimeSource
 from controller.outcome import LoadedModel, Outcome, Problem, Stage
@@ -275,6 +275,41 @@ def test_a_paused_scaler_says_so() -> None:
 def test_who_named_the_lead_time(source: LeadTimeSource, words: str) -> None:
     lead_time = LeadTime(duration=STEP, source=source)
     assert words in _tells(_account(ahead=forecast(60), lead_time=lead_time))["Forecast"]
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        (
+            LeadTimeSource.LEARNT,
+            "4.25 min lead time learnt from 7 instances, 45 s for the pods on it and 15 s until then",
+        ),
+        (LeadTimeSource.DEFAULT, "4.25 min lead time until instances were seen to start, 45 s for the pods on it and"),
+    ],
+)
+def test_the_lead_time_of_a_group_is_told_apart_from_that_of_its_pods(source: LeadTimeSource, words: str) -> None:
+    lead_time = LeadTime(duration=STEP, source=source, samples=7, of_pods=seconds(45))
+    made = _account(ahead=forecast(60), lead_time=lead_time)
+    group = replace(made, scaler=replace(made.scaler, target='AutoScalingGroup "workers"'))
+    assert words in _tells(group)["Forecast"]
+
+
+LIMITS = (
+    Limit(rule="Coordination", highest=5, why='1 of the 2 units of AutoScalingGroup "workers" serve, with room for 5'),
+    Limit(rule="TargetBounds", highest=4, why="the AutoScalingGroup's own maximum is 4"),
+)
+
+
+def test_limits_of_the_world_come_last_whether_they_limit_or_not() -> None:
+    made = _account(90, rails=replace(policy(), limits=LIMITS))
+    units = '1 of the 2 units of AutoScalingGroup "workers" serve, with room for 5'
+    assert list(told(made))[-4:-1] == [
+        ("Bounds", "9 may pass: 1 to 100."),
+        ("Coordination", f"9 -> 5: {units}."),
+        ("Target bounds", "5 -> 4: the AutoScalingGroup's own maximum is 4."),
+    ]
+    few = _tells(_account(30, rails=replace(policy(), limits=LIMITS)))
+    assert few["Coordination"] == f"3 may pass: {units}."
 
 
 @settings(max_examples=25, deadline=None)

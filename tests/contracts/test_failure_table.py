@@ -84,6 +84,7 @@ class World:
         return str(found[kind]["message"])
 
 
+AT_ONCE = {"scaleDown": {"stabilizationWindowSeconds": 0}}
 WEB: dict[str, Any] = {"fallback": {"after": "10m", "replicas": 8}, "maxReplicas": 20}
 
 
@@ -142,6 +143,22 @@ def _write(reason: str) -> Callable[[World], None]:
     return break_
 
 
+def _coordinated(world: World) -> None:
+    """ "web" is a group whose pods nobody knows: the load would let it shrink."""
+    group = {"kind": "AutoScalingGroup", "name": "web", "region": "eu-central-1"}
+    lost = {"targetRef": group, "coordination": {"scaler": "pods", "replicasPerUnit": 4}}
+    world.registry.put(body("web", generation=2, spec=WEB | lost | {"behavior": AT_ONCE}))
+    world.source.answer = seen(100, at=LATER)
+
+
+def _misled(world: World) -> None:
+    """It names a group, itself."""
+    _coordinated(world)
+    spec = {"coordination": {"scaler": "web", "replicasPerUnit": 4}}
+    whole = {"targetRef": {"kind": "AutoScalingGroup", "name": "web", "region": "eu-central-1"}} | spec
+    world.registry.put(body("web", generation=3, spec=WEB | whole | {"behavior": AT_ONCE}))
+
+
 def _owned(world: World) -> None:
     world.source.answer = seen(900, at=LATER)
     world.owners.owners["web"] = 'HorizontalPodAutoscaler "web"'
@@ -189,6 +206,22 @@ ROWS = [
         step="observe",
         when=LATER_STILL,
         size=8,
+    ),
+    Row(
+        name="AWS allows no more questions",
+        break_=_answer(MetricError("MetricThrottled", "it is asked again in 4 s")),
+        condition="MetricsAvailable",
+        reason="MetricThrottled",
+        step="observe",
+        words="asked again",
+    ),
+    Row(
+        name="the step is no whole number of periods",
+        break_=_answer(MetricError("MetricPeriodInvalid", "period 5m does not divide")),
+        condition="MetricsAvailable",
+        reason="MetricPeriodInvalid",
+        step="observe",
+        words="5m",
     ),
     Row(
         name="model absent",
@@ -242,6 +275,43 @@ ROWS = [
         condition="AbleToScale",
         reason="TargetForbidden",
         step="act",
+    ),
+    Row(
+        name="AWS knows nobody here",
+        break_=_read("TargetUnauthorized"),
+        condition="AbleToScale",
+        reason="TargetUnauthorized",
+        step="read",
+    ),
+    Row(
+        name="AWS allows no more calls",
+        break_=_read("TargetThrottled"),
+        condition="AbleToScale",
+        reason="TargetThrottled",
+        step="read",
+    ),
+    Row(
+        name="launches are suspended",
+        break_=_write("TargetSuspended"),
+        condition="AbleToScale",
+        reason="TargetSuspended",
+        step="act",
+    ),
+    Row(
+        name="the pods on a group are not known: no unit is released",
+        break_=_coordinated,
+        condition="AbleToScale",
+        reason="CoordinationUnknown",
+        step="coordinate",
+        words='there is no PredictiveScaler "pods"',
+    ),
+    Row(
+        name="a group is named as the pods on a group: no unit is released",
+        break_=_misled,
+        condition="AbleToScale",
+        reason="CoordinationInvalid",
+        step="coordinate",
+        words="name the one that scales the pods",
     ),
     Row(
         name="another autoscaler owns the target",

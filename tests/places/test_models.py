@@ -277,6 +277,8 @@ async def test_a_bad_file_never_replaces_one_that_works(
     files.put("/web.onnx", nine, '"v3"')
     await life.pass_by(REFRESH)
     assert (life.load(web_model), life.models.problem(web_model)) == (9.0, None)
+    await life.pass_by(REFRESH)
+    assert files.statuses[4:] == [200, 304]
 
 
 async def test_a_file_that_was_taken_back_is_no_problem_any_more(

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from aiohttp import web as http
 
 from controller.aws import Aws, RefusedError
 from controller.places.cache import Part
@@ -16,6 +17,8 @@ from controller.places.s3 import FIRST_REGION, S3, first_region
 from controller.ports import ModelError
 from tests.aws.fixtures import REGION, Place
 from tests.places.conftest import LIMIT
+from tests.servers.files import FileServer
+from tests.servers.loopback import serve
 
 BUCKET = "models"
 DATA = bytes(range(256)) * 100
@@ -110,6 +113,38 @@ async def test_a_large_object_is_not_read(s3: S3, client: Any, part: Part) -> No
     with pytest.raises(ModelError, match=rf"^size: the file has {LIMIT + 1} bytes"):
         await s3.fetch(WEB, "", part)
     assert part.size == 0
+
+
+async def test_an_object_that_breaks_off_is_none(
+    s3: S3, files: FileServer, part: Part, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files.put(f"/{BUCKET}/{WEB.key}", DATA, '"v1"')
+    files.cut = 1000
+    async with serve(files.handle) as address:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", address)
+        with pytest.raises(ModelError, match=r"^download: s3:get_object: the answer broke off: .*; tried again later"):
+            await s3.fetch(WEB, "", part)
+
+
+async def test_a_bucket_in_another_region_is_found(
+    s3: S3, files: FileServer, part: Part, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As S3 leads there: it names the region, and takes only what is signed for that one. moto takes everything."""
+    home = "ap-southeast-2"
+    regions: list[str] = []
+
+    async def handle(request: http.Request) -> http.StreamResponse:
+        regions.append(request.headers["Authorization"].split("/")[2])
+        if regions[-1] == home:
+            return await files.handle(request)
+        wrong = "<Error><Code>PermanentRedirect</Code><Message>elsewhere</Message></Error>"
+        return http.Response(status=301, text=wrong, headers={"x-amz-bucket-region": home})
+
+    files.put(f"/{BUCKET}/{WEB.key}", DATA, '"v1"')
+    async with serve(handle) as address:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", address)
+        await s3.fetch(WEB, "", part)
+    assert (part.read(), regions) == (DATA, [REGION, home])
 
 
 async def test_a_wrong_question_is_no_reason_to_think_it_unchanged(s3: S3, part: Part) -> None:

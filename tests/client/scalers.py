@@ -19,7 +19,7 @@ def scaler(name: str = "web", **spec: Any) -> Json:
     plain = {
         "targetRef": {"name": "web"},
         "maxReplicas": 20,
-        "metric": {"prometheus": {"address": "http://127.0.0.1:9", "query": "load"}, "targetPerReplica": 10},
+        "metric": {"prometheus": {"address": "http://127.0.0.1:9", "query": "sum(load)"}, "targetPerReplica": 10},
         "forecast": {"model": "none", "leadTime": "2m"},
     }
     metadata = {"name": name, "namespace": "shop"}

@@ -44,9 +44,11 @@ ENVIRONMENT = (
 class Place:
     """An account on the endpoint, in one region unless a call says otherwise."""
 
-    def __init__(self, server: AwsServer, region: str = REGION) -> None:
+    def __init__(self, server: AwsServer, region: str = REGION, keys: tuple[str, ...] = ("tests", "tests")) -> None:
+        """`keys`: access key id, secret access key and, of a role, session token."""
         self.server = server
         self.region = region
+        self._keys = keys
         self._clients: dict[tuple[str, str], Any] = {}
 
     def client(self, service: str, region: str | None = None) -> Any:
@@ -55,7 +57,7 @@ class Place:
 
         key = service, region or self.region
         if key not in self._clients:
-            make: Any = boto3.Session(aws_access_key_id="tests", aws_secret_access_key="tests").client
+            make: Any = boto3.Session(*self._keys).client
             self._clients[key] = make(service, region_name=key[1], endpoint_url=self.server.url)
         return self._clients[key]
 

@@ -14,6 +14,8 @@ from sandbox.cluster import Sandbox
 from sandbox.controller import Controller, install
 from sandbox.exporter import Exporter
 from sandbox.prometheus import Prometheus
+from tests.aws.fixtures import Place
+from tests.e2e.clouding import Cloud
 from tests.e2e.driving import SCRAPES, Scene
 from tests.e2e.models import write_constant
 from tests.e2e.reading import Reader
@@ -68,6 +70,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("models")
     write_constant(directory / "nothing.onnx", 0.0, step_seconds=3600)
     write_constant(directory / "always-95.onnx", 95.0, step_seconds=1)
+    write_constant(directory / "minutes-of-95.onnx", 95.0, step_seconds=60)
     return directory
 
 
@@ -75,9 +78,14 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def only_controller(
     sandbox: Sandbox, account: Path, models: Path, request: pytest.FixtureRequest
 ) -> Iterator[Controller]:
-    """It serves every namespace: there is never more than one, and none while other modules play its part."""
+    """It serves every namespace: there is never more than one, and none while other modules play its part.
+
+    The endpoint on loopback is AWS for it where the module says `IS_ON_AWS`.
+    """
     log = sandbox.logs / f"controller-{request.path.stem}.log"
-    with Controller(kubeconfig=account, models=models, log=log) as controller:
+    is_on_aws = getattr(request.module, "IS_ON_AWS", False)
+    environment = request.getfixturevalue("aws_server").environment() if is_on_aws else {}
+    with Controller(kubeconfig=account, models=models, log=log, environment=environment) as controller:
         yield controller
 
 
@@ -92,6 +100,13 @@ def controller(only_controller: Controller) -> Controller:
 @pytest.fixture(scope="session")
 def reader(sandbox: Sandbox) -> Reader:
     return Reader(sandbox)
+
+
+@pytest.fixture
+def cloud(scene: Scene, aws: Place, controller: Controller) -> Cloud:
+    """For modules that say `IS_ON_AWS`."""
+    assert controller.is_running
+    return Cloud(scene=scene, place=aws)
 
 
 @pytest.fixture

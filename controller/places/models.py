@@ -300,12 +300,13 @@ class PlacedModels:
         return is_new
 
     async def _tidy(self) -> None:
-        """Before the first download, and now and then, what nobody needs is cleared away."""
+        """What is left of downloads is cleared away before the first, and now and then what nobody needs."""
         now = self._clock()
         async with self._storing:
-            if self._cleared is None:
+            if self._cleared is None:  # who needs what is known after an hour at the latest
                 await asyncio.to_thread(self._cache.prepare)
-            if self._cleared is None or now - self._cleared > CLEAR:
+                self._cleared = now
+            elif now - self._cleared > CLEAR:
                 await asyncio.to_thread(self._cache.clear, frozenset(self._wanted), now)
                 self._cleared = now
 

@@ -69,14 +69,14 @@ def test_a_restarted_controller_needs_no_place(
 ) -> None:
     """The registry forgets all; the last test of this file."""
     registry.push("models/kept", "v1", always_95)
-    forecast = {"forecast": {"model": f"oci://{registry.host}/models/kept:v1"}}
+    forecast = {"model": f"oci://{registry.host}/models/kept:v1"}
     scene.sees(45)
-    scene.apply(workload(), scene.scaler(**forecast))
+    scene.apply(workload(), scene.scaler(forecast=forecast))
     scene.await_replicas(10)
     controller.kill()
     registry.stop()
     scene.kubectl("delete", "psc", "web")
     scene.kubectl("scale", "deployment/web", "--replicas=1")
     controller.start()
-    scene.apply(scene.scaler(**forecast))
+    scene.apply(scene.scaler(forecast=forecast))
     scene.await_replicas(10)

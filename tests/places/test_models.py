@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import os
 import ssl
+import tempfile
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -19,7 +21,6 @@ from controller.aws import Aws
 from controller.core.forecast import Forecast
 from controller.core.series import Series
 from controller.forecaster import OnnxModels
-from controller.places import cache as cache_module
 from controller.places import models as models_module
 from controller.places.models import FIRST_RETRY, FORGET, REFRESH, PlacedModels
 from controller.ports import ForecastRequest, ModelError, Models
@@ -351,6 +352,41 @@ async def test_a_controller_that_starts_while_the_place_is_down_has_its_models(
     assert (life.models.problem(ref) is None) == is_pinned
 
 
+async def test_a_controller_that_was_away_for_long_clears_nothing_before_all_have_asked(
+    life: Life, files: FileServer, web_model: ModelRef, address: str, seven: bytes, nine: bytes
+) -> None:
+    other = ModelRef(name=f"{address}/other.onnx")
+    files.put("/web.onnx", seven)
+    files.put("/other.onnx", nine)
+    await life.have(web_model)
+    await life.have(other)
+    await life.models.aclose()
+    files.raw |= {"/web.onnx": refusal(503), "/other.onnx": refusal(503)}
+    life.now += timedelta(days=30)
+    life.start()
+    assert life.load(web_model) == 7.0
+    await life.pass_by()
+    assert life.load(other) == 9.0
+
+
+async def test_what_no_scaler_names_any_more_goes_in_the_end(
+    life: Life, files: FileServer, web_model: ModelRef, address: str, seven: bytes, nine: bytes
+) -> None:
+    other = ModelRef(name=f"{address}/other.onnx")
+    files.put("/web.onnx", seven)
+    files.put("/other.onnx", nine)
+    await life.have(web_model)
+    await life.have(other)
+    for path in (life.folder / "cache").iterdir():
+        os.utime(path, (NOW.timestamp(), NOW.timestamp()))  # the disk goes by the machine's clock
+    for _ in range(9):
+        life.now += timedelta(days=1)
+        life.check(other)
+        life.models.begin()
+        await life.models.settled()
+    assert life.files() == [f"{sha256(nine)}.onnx"]
+
+
 async def test_a_controller_that_starts_without_a_cache_says_that_the_place_is_down(
     life: Life, files: FileServer, web_model: ModelRef
 ) -> None:
@@ -432,8 +468,8 @@ async def test_a_folder_that_cannot_be_written_serves_what_it_holds(
     def closed(*_: object, **__: object) -> tuple[int, str]:
         raise OSError(30, "Read-only file system")
 
-    monkeypatch.setattr(cache_module.tempfile, "mkstemp", closed)
-    monkeypatch.setattr(cache_module.os, "utime", closed)
+    monkeypatch.setattr(tempfile, "mkstemp", closed)
+    monkeypatch.setattr(os, "utime", closed)
     life.start()
     other = ModelRef(name=f"{address}/other.onnx")
     assert (life.load(web_model), life.check(other)) == (7.0, "download")

@@ -200,7 +200,7 @@ def test_cloudwatch_metric() -> None:
 def test_cloudwatch_expression() -> None:
     metric = parse(full_specs()[3]).metric
     assert isinstance(metric, CloudWatchMetric)
-    assert metric.expression == "FILL(SUM(SEARCH('{AWS/SQS,QueueName} MetricName=\"NumberOfMessagesSent\"', 'Sum')), 0)"
+    assert metric.expression == "SUM(SEARCH('{AWS/SQS,QueueName} MetricName=\"NumberOfMessagesSent\"', 'Sum', 10))"
     assert (metric.period, metric.name, metric.stat) == (timedelta(seconds=10), None, None)
 
 

@@ -12,7 +12,7 @@ import jsonschema
 import pytest
 
 from controller.settings import Settings
-from controller.spec import GROUP, KIND, PLURAL, VERSION, parse
+from controller.spec import GROUP, KIND, PLURAL, VERSION, Coordination, parse
 from manifests import install, reference
 from tests.contracts.specs import EXAMPLES, crd, documents, resource_schema, strict
 
@@ -30,6 +30,7 @@ LEAST = [
     (["events.k8s.io"], ["events"], ["create"]),
 ]
 MODELS_CACHE = Path("/var/cache/predictive-scaler/models")
+PAIR = install.FILE.parent / "examples" / "aws-pods-and-nodes.yaml"
 PODS = ([""], ["pods"], ["list"])
 SECRETS = ([""], ["secrets"], ["get"])
 
@@ -101,7 +102,17 @@ def test_examples_are_good(file: Path) -> None:
 
 @pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.stem)
 def test_examples_hold_a_scaler_each(file: Path) -> None:
-    assert [example["kind"] for example in documents(file.read_text())].count(KIND) == 1
+    kinds = [example["kind"] for example in documents(file.read_text())]
+    assert kinds.count(KIND) == (2 if file == PAIR else 1)
+
+
+def test_the_example_of_a_pair_is_one() -> None:
+    """The same load and model, so that it is read and forecast once, and as much for a unit as for the pods on it."""
+    pods, units = (parse(example["spec"]) for example in documents(PAIR.read_text()))
+    assert units.coordination == Coordination(scaler="checkout", per_unit=4)
+    alike = [(one.metric, one.model, one.zone, one.interval) for one in (pods, units)]
+    assert alike[0] == alike[1]
+    assert units.policy.target_per_replica == 4 * pods.policy.target_per_replica
 
 
 def test_the_controller_may_do_this_and_no_more(installed: list[Object]) -> None:

@@ -108,7 +108,7 @@ class CloudWatchSource:
             if isinstance(found, MetricError):
                 failures |= dict.fromkeys(asked[question], found)
             else:
-                self._known.take_recent(question, asked[question], found)
+                self._known.take_recent(question, asked[question], found, now)
         return failures
 
     async def _fill(self, lines: Collection[Line], now: datetime, until: float, deadline: float) -> Failures:
@@ -129,7 +129,7 @@ class CloudWatchSource:
             if isinstance(told, MetricError):
                 failures[gap.line] = told
             else:
-                self._known.take(gap, told)
+                self._known.take(gap, told, now)
         return failures
 
     async def _put(self, questions: Iterable[Question], now: datetime, deadline: float) -> dict[Question, Answer]:

@@ -38,10 +38,11 @@ class Line:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Newest:
-    """The newest value that has come, usable or not. `end`: of its period; aware."""
+    """The newest value that has come, usable or not. `end`: of its period; `seen`: when it was there first; aware."""
 
     end: datetime
     value: float
+    seen: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,23 +61,28 @@ class Known:
         self.pasts: Pasts[Line] = Pasts(points=held_points, idle=idle)
         self._newest: dict[CloudWatchMetric, Newest] = {}
         self._read: dict[Line, datetime] = {}  # until when
+        self._looked: dict[CloudWatchMetric, datetime] = {}  # at which tick
 
     def newest(self, metric: CloudWatchMetric) -> Newest | None:
         """None where no value has come."""
         return self._newest.get(metric)
 
     def recent(self, metric: CloudWatchMetric, lines: Iterable[Line], now: datetime) -> Question | None:
-        """Asks for what may have come, or changed, since; None where all that can have ended is there."""
+        """Asks for what may have come, or changed, since; None where nothing new is to be expected yet."""
         ended = floor_to_step(now, metric.period)
+        tick = now - self._looked.get(metric, now)
+        self._looked[metric] = now
         newest = self._newest.get(metric)
-        if newest is not None and newest.end >= ended and all(self._read.get(line, EPOCH) >= ended for line in lines):
-            return None
+        if newest is not None and all(self._read.get(line, EPOCH) >= newest.end for line in lines):
+            is_late = newest.seen - newest.end >= metric.period  # as the next one will be, then
+            if newest.end >= ended or (is_late and now < newest.seen + metric.period - tick):
+                return None
         first = min((self._first(line, ended) - 1) * line.step for line in lines)
         return Question(metric=metric, period=metric.period, start=EPOCH + first, end=ended)
 
-    def take_recent(self, question: Question, lines: Iterable[Line], points: Points) -> None:
+    def take_recent(self, question: Question, lines: Iterable[Line], points: Points, now: datetime) -> None:
         """Keep the answer to `recent`."""
-        self._note(question, points)
+        self._note(question, points, now)
         for line in lines:
             first = 1 - (EPOCH - question.start) // line.step
             self._merge(line, Page(first=first, count=_last(line, question.end) + 1 - first), points)
@@ -95,13 +101,13 @@ class Known:
         page, period = available(line.metric, line.step, wanted, now)
         return Gap(line=line, page=page, question=_question(line, page, period) if period else None)
 
-    def take(self, gap: Gap, points: Points | None) -> None:
+    def take(self, gap: Gap, points: Points | None, now: datetime) -> None:
         """Keep the answer to `gap`; None where there is none to be had."""
         if gap.question is None or points is None:
             self._merge(gap.line, gap.page, Points(ends=np.empty(0, np.int64), values=np.empty(0)))
             return
         if gap.question.period == gap.line.metric.period:
-            self._note(gap.question, points)
+            self._note(gap.question, points, now)
         self._merge(gap.line, gap.page, points, scale(gap.line.metric, gap.question.period))
 
     def history(self, line: Line, context: int, max_age: timedelta, now: datetime) -> Series:
@@ -122,6 +128,7 @@ class Known:
         self._read = {line: self._read[line] for line in self.pasts if line in self._read}
         metrics = {line.metric for line in self.pasts}
         self._newest = {metric: newest for metric, newest in self._newest.items() if metric in metrics}
+        self._looked = {metric: looked for metric, looked in self._looked.items() if metric in metrics}
 
     def _first(self, line: Line, ended: datetime) -> int:
         """The first step to read again: what came late since it was last read, where that is not long ago."""
@@ -131,11 +138,15 @@ class Known:
         since = min(read, ended) if ended - read <= longest else ended
         return 1 + index(since - max(REREAD + 2 * period, _FEWEST_REREAD * period), line.step)
 
-    def _note(self, question: Question, points: Points) -> None:
-        newest = self._newest.get(question.metric)
-        if len(points) and (newest is None or points.ends[-1] >= (newest.end - EPOCH) // SECOND):
-            end = EPOCH + int(points.ends[-1]) * SECOND
-            self._newest[question.metric] = Newest(end=end, value=float(points.values[-1]))
+    def _note(self, question: Question, points: Points, now: datetime) -> None:
+        if not len(points):
+            return
+        end, newest = EPOCH + int(points.ends[-1]) * SECOND, self._newest.get(question.metric)
+        if newest is None or end >= newest.end:
+            seen = (
+                end if newest is None else newest.seen if end == newest.end else now
+            )  # nobody looked before the first
+            self._newest[question.metric] = Newest(end=end, value=float(points.values[-1]), seen=seen)
 
     def _merge(self, line: Line, page: Page, points: Points, factor: float = 1.0) -> None:
         past, last = self.pasts[line], page.first + page.count - 1

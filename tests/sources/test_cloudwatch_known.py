@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -76,12 +77,14 @@ def test_the_past_is_what_a_slow_reader_sees(
     np.testing.assert_allclose(history.values, expected)
 
 
-def read(known: Known, line: Line, now: datetime, answer: Callable[[Question, datetime], Points]) -> None:
+def read(known: Known, line: Line, now: datetime, answer: Callable[[Question, datetime], Points]) -> bool:
+    """Whether anything new was asked for."""
     question = known.recent(line.metric, [line], now)
     if question is not None:
-        known.take_recent(question, [line], answer(question, now))
+        known.take_recent(question, [line], answer(question, now), now)
     while (gap := known.gap(line, now, together=1)) is not None:
-        known.take(gap, answer(gap.question, now) if gap.question else None)
+        known.take(gap, answer(gap.question, now) if gap.question else None, now)
+    return question is not None
 
 
 def test_what_an_answer_lacks_stays_as_it_was_seen() -> None:
@@ -118,8 +121,26 @@ def test_a_value_that_is_late_is_asked_for_until_it_comes() -> None:
     with known.pasts.used([(LINE, 10)], CLOSED):
         for seconds, is_asked in ((120, True), (135, True), (150, True), (165, True), (175, False)):
             now = CLOSED + seconds * SECOND
-            assert (known.recent(METRIC, [LINE], now) is not None) == is_asked
-            read(known, LINE, now, world.answer)
+            assert read(known, LINE, now, world.answer) == is_asked
+
+
+@pytest.mark.parametrize("lag", [65, 90, 130, 170])
+@pytest.mark.parametrize("interval", [5, 15, 30, 60])
+def test_values_that_are_always_late_are_asked_for_when_they_are_due(lag: int, interval: int) -> None:
+    """Twice in each minute at the most, and after a while each is seen by the first tick that can."""
+    known = Known(held_points=10_000, idle=timedelta(days=1))
+    world = World([(float(number), lag) for number in range(60)])
+    asked = 0
+    with known.pasts.used([(LINE, 10)], CLOSED):
+        for tick in range(1, 3600 // interval):
+            now = CLOSED + tick * interval * SECOND
+            is_asked = read(known, LINE, now, world.answer)
+            newest = known.newest(METRIC)
+            if tick * interval > 1800:
+                asked += is_asked
+                assert newest is not None
+                assert newest.end == max(world.seen(now))
+    assert asked <= 2 * 31
 
 
 def test_after_a_long_pause_all_is_read_anew() -> None:

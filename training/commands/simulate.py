@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -16,15 +16,15 @@ from rich.markup import escape
 from rich.table import Table
 
 from training.commands import console
-from training.commands.options import Season, Source, moment, share, takes_source
+from training.commands.options import Season, Source, duration, moment, share, takes_source
 from training.commands.replaying import DecisionStep, MeanReplicas, PerReplica, PriceFile, Startup, Workers
-from training.simulate import log, prices
+from training.simulate import aws, log, prices
 from training.simulate.bootstrap import Paired, of_study
 from training.simulate.capacity import SimulationError
 from training.simulate.comparison import summary
 from training.simulate.material import Material, gather
 from training.simulate.matrix import POLICIES, Matrix, of_presets, reach
-from training.simulate.study import NAMES, PREDICTIVE, Question, Study, prepare, study
+from training.simulate.study import AWS, AWS_PREDICTIVE, NAMES, PREDICTIVE, USUALLY, Question, Study, prepare, study
 from training.simulate.wanted import by_default, named, wanted
 from training.simulate.words import HEADINGS, cells, sentences
 
@@ -52,7 +52,9 @@ def simulate(
     season: Season = "1d",  # type: ignore[assignment]  # as above
     per_replica: PerReplica = None,
     mean_replicas: MeanReplicas = None,
-    policy: Annotated[str, typer.Option(metavar="NAMES", help="Which policies to show.")] = ",".join(NAMES),
+    policy: Annotated[
+        str, typer.Option(metavar="NAMES", help=f"Which policies to show, of {', '.join(NAMES)}.")
+    ] = ",".join(USUALLY),
     spec: Annotated[
         Path | None, typer.Option(help="A PredictiveScaler in YAML: its policy is the predictive one.")
     ] = None,
@@ -64,8 +66,17 @@ def simulate(
         float | None, typer.Option(metavar="LEVEL", help="Instead: the forecast level to be ready for.")
     ] = None,
     utilisation: Annotated[
-        float, typer.Option(parser=share, metavar="PERCENT", help="The target of the HPA that is shown.")
+        float,
+        typer.Option(
+            parser=share, metavar="PERCENT", help="The target of the HPA, and of AWS's policies, that are shown."
+        ),
     ] = "50%",  # type: ignore[assignment]  # as above
+    scheduling_buffer: Annotated[
+        timedelta | None,
+        typer.Option(
+            parser=duration, metavar="DURATION", help="Of aws-predictive: so long before its hour; 300s by default."
+        ),
+    ] = None,
     sweep: Annotated[bool, typer.Option(help="The predictive policy at many settings as well.")] = False,
     matrix: Annotated[bool, typer.Option(help="The nine presets of docs/guide/presets.md as well.")] = False,
     seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap that tells how sure a difference is.")] = 1,
@@ -77,6 +88,7 @@ def simulate(
     if matrix and model is None:
         raise SimulationError("--matrix: three of the presets go by a forecast; give a model file with --model")
     needed = (*names, PREDICTIVE) if matrix else names
+    buffer = _buffer(scheduling_buffer, names, step)
     log.check(out)
     paid = prices.read(price or prices.DEFAULT)
     own = wanted(names=needed, spec=spec, model=model, objective=objective, quantile=quantile, startup=startup)
@@ -86,7 +98,14 @@ def simulate(
         material.check(own.model)
     scene = own.scene(material, startup=startup, per_replica=per_replica, mean_replicas=mean_replicas, price=paid)
     judged = own.aimed(scene, mean_replicas)
-    question = Question(names=names, policy=judged, utilisation=utilisation, is_swept=sweep)
+    question = Question(
+        names=names,
+        policy=judged,
+        utilisation=utilisation,
+        is_swept=sweep,
+        past=material.before if AWS_PREDICTIVE in names else None,
+        buffer=buffer,
+    )
     log.make(out)
     with console.progress() as show:
         forecasts = None
@@ -112,6 +131,18 @@ def simulate(
     _write(found, presets, material, risk, sure, out)
     _tell(found, presets, material, risk, sure)
     console.say(f"wrote {out}")
+
+
+def _buffer(asked: timedelta | None, names: tuple[str, ...], step: timedelta) -> timedelta:
+    """How long before an hour AWS's predictive scaling acts. Raises SimulationError."""
+    if asked is not None and AWS_PREDICTIVE not in names:
+        raise SimulationError(
+            "--scheduling-buffer has no effect without the policy aws-predictive; add it to --policy, or remove this"
+        )
+    buffer = aws.BUFFER if asked is None else asked
+    if any(name in AWS for name in names):
+        aws.check(buffer, step)
+    return buffer
 
 
 def _write(

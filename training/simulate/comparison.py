@@ -11,7 +11,7 @@ from typing import Any
 
 from training.simulate.bootstrap import LEVEL, Paired
 from training.simulate.frontier import Frontier, Point
-from training.simulate.study import HPA, ORACLE, PREDICTIVE, Study
+from training.simulate.study import AWS_PREDICTIVE, HPA, ORACLE, PREDICTIVE, Study
 
 VERSION = 1  # of what `summary` gives
 
@@ -22,6 +22,7 @@ class Worth:
 
     `hours_*`, `cost_*`: saved against the fixed size that never fails, and against the HPA at the same share of
     under-provisioned time. `gap_closed`: of the way in replica-hours from that HPA to the oracle at the same share.
+    `hours_below_aws`: as below that HPA, but below `aws-predictive`, where that was asked for.
     """
 
     hours_below_static: float
@@ -29,6 +30,7 @@ class Worth:
     hours_below_hpa: float | None
     cost_below_hpa: float | None
     gap_closed: float | None
+    hours_below_aws: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,13 +52,14 @@ class AtRisk:
 def worth(study: Study, point: Point) -> Worth:
     """What a point is worth."""
     risk, spent = point.score.under_provisioned, point.score.replica_hours
-    rival, best = study.frontiers[HPA], study.frontiers[ORACLE]
+    rival, best, aws = study.frontiers[HPA], study.frontiers[ORACLE], study.frontiers.get(AWS_PREDICTIVE)
     return Worth(
         hours_below_static=1.0 - spent / study.static.score.replica_hours,
         cost_below_static=_saved(point.cost, study.static.cost) or 0.0,
         hours_below_hpa=_saved(spent, rival.hours_at(risk)),
         cost_below_hpa=_saved(point.cost, rival.cost_at(risk)),
         gap_closed=_closed(spent, rival.hours_at(risk), best.hours_at(risk)),
+        hours_below_aws=None if aws is None else _saved(spent, aws.hours_at(risk)),
     )
 
 

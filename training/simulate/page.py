@@ -18,12 +18,12 @@ from training.simulate.bootstrap import Paired
 from training.simulate.capacity import Capacity
 from training.simulate.matrix import POLICIES, Matrix
 from training.simulate.shortages import Shortage, worst
-from training.simulate.study import HPA, PREDICTIVE, STATIC, Study
+from training.simulate.study import AWS_PREDICTIVE, HPA, PREDICTIVE, STATIC, Study
 from training.simulate.words import HEADINGS, cells, sentences
 
 _WORST = 10  # spans
 _ABOUT = timedelta(hours=3)  # the picture of one span
-_EXPLAINED = (PREDICTIVE, HPA)
+_EXPLAINED = (PREDICTIVE, HPA, AWS_PREDICTIVE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

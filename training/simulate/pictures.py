@@ -17,9 +17,16 @@ from training.drawing import INK, OWN, RIVALS, drawn, frame, style
 from training.measures import Floats
 from training.simulate.capacity import Capacity
 from training.simulate.frontier import Frontier
-from training.simulate.study import HPA, ORACLE, PREDICTIVE, STATIC
+from training.simulate.study import AWS_PREDICTIVE, AWS_TRACKING, HPA, ORACLE, PREDICTIVE, STATIC
 
-_COLOURS = {PREDICTIVE: OWN, HPA: RIVALS[0], STATIC: RIVALS[1], ORACLE: RIVALS[2]}
+_COLOURS = {
+    PREDICTIVE: OWN,
+    HPA: RIVALS[0],
+    STATIC: RIVALS[1],
+    ORACLE: RIVALS[2],
+    AWS_PREDICTIVE: "#c2415b",
+    AWS_TRACKING: "#b5a02a",
+}
 _MOST = 1500  # columns of a line; more cannot be told apart
 _RISKIEST = 20.0  # %; nobody wants to see more of it
 _NEVER = 1e-5  # where "never" is on a logarithmic axis

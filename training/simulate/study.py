@@ -11,11 +11,12 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import numpy as np
+from numpy.typing import NDArray
 
 from controller.core.policy import Policy
 from controller.core.series import Series
 from controller.spec import parse
-from training.simulate import hpa, parallel
+from training.simulate import aws, hpa, parallel
 from training.simulate.capacity import Capacity, SimulationError, lag_of
 from training.simulate.engine import replay
 from training.simulate.foresight import Forecasts
@@ -26,8 +27,11 @@ from training.simulate.policies import oracle, reactive, static
 from training.simulate.prices import Price
 from training.simulate.scores import score
 
-PREDICTIVE, HPA, STATIC, ORACLE = NAMES = ("predictive", "hpa", "static", "oracle")
+PREDICTIVE, HPA, STATIC, ORACLE = USUALLY = ("predictive", "hpa", "static", "oracle")
+AWS_PREDICTIVE, AWS_TRACKING = AWS = ("aws-predictive", "aws-tracking")  # told apart by what predictive scaling adds
+NAMES = (*USUALLY, *AWS)
 UTILISATIONS = tuple(percent / 100 for percent in range(40, 91, 5))
+AWS_UTILISATIONS = tuple(percent / 100 for percent in range(10, 91, 5))  # three minutes late, so with more to spare
 PARTS = tuple(percent / 100 for percent in range(50, 101, 5))
 OBJECTIVES = (0.05, 0.02, 0.01, 0.005, 0.002, 0.001, 0.0003, 0.0001, 0.00003)
 QUANTILES = (0.5, 0.75, 0.9, 0.95, 0.97, 0.99)
@@ -72,13 +76,16 @@ class Scene:
 class Question:
     """What to replay. `names`: of NAMES. `policy`: the predictive one; None where it is not asked for.
 
-    `utilisation`: of the HPA that is shown. `is_swept`: the predictive one at many settings as well.
+    `utilisation`: of the HPA and of AWS's policies that are shown. `is_swept`: the predictive one at many settings as
+    well. `past`: the load before the span, in its steps, where AWS's policies are asked for; `buffer`: theirs.
     """
 
     names: Sequence[str]
     policy: Policy | None
     utilisation: float = 0.5
     is_swept: bool = False
+    past: Series | None = None
+    buffer: timedelta = aws.BUFFER
 
     @property
     def knob(self) -> str:
@@ -126,7 +133,8 @@ def study(
         tell(done, len(tasks))
     shown = {run.name: run for run, _ in found if run.log is not None}
     swept = [(run.name, point) for run, point in found]
-    knobs = {PREDICTIVE: question.knob, HPA: "target utilisation", ORACLE: "part of the load"}
+    targets = dict.fromkeys((HPA, *AWS), "target utilisation")
+    knobs = {PREDICTIVE: question.knob, **targets, ORACLE: "part of the load"}
     frontiers = {
         name: Frontier(knob=knob, points=_ordered(point for owner, point in swept if owner == name))
         for name, knob in knobs.items()
@@ -156,6 +164,7 @@ def _tasks(scene: Scene, question: Question, forecasts: Forecasts | None) -> lis
             for one in (own, *swept)
         ]
     tasks.append(_Reactive(scene=scene, utilisation=question.utilisation))
+    tasks += [_Aws(scene=scene, question=question, name=name) for name in AWS if name in question.names]
     tasks += [_Sweep(scene=scene, utilisations=(*UTILISATIONS,)), _Known(scene=scene)]
     return tasks
 
@@ -235,6 +244,42 @@ class _Sweep:
             for place, utilisation in enumerate(self.utilisations)
         ]
         return [(_bare(run), scene.point(run)) for run in runs]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Aws:
+    """One of AWS's policies with many targets, and with the one that is shown."""
+
+    scene: Scene
+    question: Question
+    name: str
+
+    def run(self) -> _Found:
+        scene, shown = self.scene, self.question.utilisation
+        utilisations = sorted({*AWS_UTILISATIONS, shown})
+        targets = np.array([scene.target(utilisation) for utilisation in utilisations])
+        asked = aws.sizes(
+            scene.load,
+            targets,
+            startup=scene.startup,
+            initial=scene.initial,
+            lowest=scene.lowest,
+            highest=scene.highest,
+            before=scene.before,
+            floor=self._floor() if self.name == AWS_PREDICTIVE else None,
+        )
+        lag, found = lag_of(scene.startup, scene.load.step), []
+        for place, utilisation in enumerate(utilisations):
+            capacity = Capacity.of(asked.sizes[:, place], initial=scene.initial, lag=lag)
+            log = aws.log_of(asked, place, float(targets[place])) if utilisation == shown else None
+            run = Run(name=self.name, setting=utilisation, capacity=capacity, log=log)
+            found.append((run if log else _bare(run), scene.point(run)))
+        return found
+
+    def _floor(self) -> NDArray[np.float64]:
+        load, past = self.scene.load, self.question.past
+        nothing = Series(end=load.start, step=load.step, values=np.zeros(0))
+        return aws.floor_of(nothing if past is None else past, load, self.question.buffer)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from training.simulate.bootstrap import LEVEL, Interval, Paired
 from training.simulate.comparison import AtRisk, at_risk, worth
 from training.simulate.frontier import Point
-from training.simulate.study import HPA, ORACLE, PREDICTIVE, Study
+from training.simulate.study import AWS, AWS_PREDICTIVE, HPA, ORACLE, PREDICTIVE, Study
 
 HEADINGS = (
     "policy",
@@ -63,6 +63,7 @@ def sentences(study: Study, risk: float, sure: Paired | None) -> Iterator[str]:
     goal = at_risk(study, risk)
     if goal is not None:
         yield from _at_risk(study, goal)
+    yield from _aws(study, goal)
     if sure is not None:
         yield (
             f"predictive less HPA at {study.reference.setting:.0%}, with {LEVEL:.0%} intervals over the hours of this "
@@ -92,8 +93,31 @@ def _at_risk(study: Study, goal: AtRisk) -> Iterator[str]:
         )
 
 
+def _aws(study: Study, goal: AtRisk | None) -> Iterator[str]:
+    """Whose rules they are and whose forecast, and what is saved beside them."""
+    if any(name in study.runs for name in AWS):
+        yield (
+            "aws-predictive, aws-tracking: AWS's published rules of scaling a group, with predictive scaling and by "
+            "target tracking alone. AWS does not publish how it forecasts: a seasonal hourly forecast of ours stands "
+            "in for it, which is not AWS's model."
+        )
+    theirs = study.frontiers.get(AWS_PREDICTIVE)
+    if theirs is None:
+        return
+    if goal is not None:
+        told = {name: _count(hours) for name, hours in goal.replica_hours.items() if name in AWS}
+        yield (
+            f"With {goal.under_provisioned * 100:g} % of the time short: "
+            + ", ".join(f"{name} {hours} replica-hours" for name, hours in told.items())
+            + f", predictive {_count(goal.replica_hours[PREDICTIVE])}."
+        )
+    if PREDICTIVE in study.runs:
+        saved = worth(study, study.scene.point(study.runs[PREDICTIVE])).hours_below_aws
+        yield f"Beside the aws-predictive that is as often short, predictive saves {_share(saved)} of replica-hours."
+
+
 def _titled(study: Study, name: str, point: Point) -> str:
-    if name == HPA:
+    if name in (HPA, *AWS):
         return f"{name} at {point.setting:.0%}"
     if name == PREDICTIVE:
         knob = study.frontiers[PREDICTIVE].knob

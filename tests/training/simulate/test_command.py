@@ -106,6 +106,34 @@ def test_the_difference_to_the_hpa_comes_with_its_interval(found: Path) -> None:
         assert less[name]["low"] <= wanted <= less[name]["high"]
 
 
+def test_awss_policies_are_told_in_all_ways(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    asked = [*_ASKED, "--policy", "predictive,aws-predictive,aws-tracking", "--out", str(out)]
+    assert invoke(monkeypatch, "simulate", *asked) == 0
+    told = _summary(out)
+    names = ["aws-predictive", "aws-tracking"]
+    assert [one for one in told["policies"] if one.startswith("aws")] == names
+    points = {name: {one["setting"]: one for one in told["frontiers"][name]["points"]} for name in names}
+    screen, page = " ".join(capsys.readouterr().out.split()), (out / "report.html").read_text()
+    for name in names:
+        assert told["policies"][name]["replicaHours"] == points[name][0.5]["replicaHours"]
+        assert f"{name} at 50%" in page
+        assert f"{name}, ready" in page
+        desired = [int(row["desired"]) for row in _rows(out, name)]
+        assert told["policies"][name]["replicaHours"] == pytest.approx(sum(desired) * _HOURS)
+        for before, row in pairwise(_rows(out, name)):
+            if before["desired"] != row["desired"]:
+                assert row["steps"].startswith(f"{before['desired']} -> {row['desired']}: ")
+    saved = told["policies"]["predictive"]["hoursBelowAws"]
+    assert saved is not None
+    for place in (screen, page):
+        assert "which is not AWS's model" in place.replace("&#39;", "'")
+        assert f"predictive saves {saved:.1%} of replica-hours" in place
+    assert "When and why aws-predictive was short" in page
+
+
 def test_the_page_stands_alone(found: Path) -> None:
     page = (found / "report.html").read_text()
     assert page.count("<svg") >= 2
@@ -151,7 +179,10 @@ def test_without_a_model_what_needs_none_is_replayed(tmp_path: Path, monkeypatch
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--policy", "hpa,magic"], "--policy: there is no policy 'magic'; there are predictive, hpa, static, oracle"),
+        (
+            ["--policy", "hpa,magic"],
+            "--policy: there is no policy 'magic'; there are predictive, hpa, static, oracle, aws-predictive, aws-trac",
+        ),
         (["--objective", "30%"], "--objective must be above 0% and at most 20%, not 30%"),
         (["--objective", "1%", "--quantile", "0.9"], "--quantile has no effect beside --objective"),
         (["--quantile", "0.999"], "--quantile must be from 0.5 to 0.99"),
@@ -159,6 +190,8 @@ def test_without_a_model_what_needs_none_is_replayed(tmp_path: Path, monkeypatch
         (["--per-replica", "0"], "--per-replica must be above 0"),
         (["--from", "2030-01-01"], "--from: the load is known from"),
         (["--from", "1990-01-01"], "--from: the load is known from"),
+        (["--scheduling-buffer", "60s"], "--scheduling-buffer has no effect without the policy aws-predictive"),
+        (["--policy", "aws-predictive", "--scheduling-buffer", "1h"], "--scheduling-buffer must be from 0s to less"),
         (["--step", "10m"], "--step: the model answers in steps of 0:05:00"),
         (["--spec", "absent.yaml"], "--spec: absent.yaml cannot be read"),
         (["--price", "absent.yaml"], "--price: absent.yaml cannot be read"),

@@ -7,11 +7,24 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
+from controller.core.series import Series
 from tests.training.simulate.builders import START, STEP, scene, waves
 from training.simulate.capacity import Capacity
 from training.simulate.log import Log, Run
 from training.simulate.shortages import worst
-from training.simulate.study import HPA, NAMES, ORACLE, STATIC, Question, Scene, Study, study, usual_size
+from training.simulate.study import (
+    AWS_PREDICTIVE,
+    AWS_TRACKING,
+    HPA,
+    NAMES,
+    ORACLE,
+    STATIC,
+    Question,
+    Scene,
+    Study,
+    study,
+    usual_size,
+)
 from training.simulate.wanted import by_default
 
 
@@ -40,6 +53,32 @@ def test_each_log_is_handed_over_once_and_only_of_what_is_asked_for(stage: Scene
     kept: list[str] = []
     study(stage, Question(names=(HPA, STATIC), policy=None), None, cores=1, keep=lambda run: kept.append(run.name))
     assert sorted(kept) == [HPA, STATIC]
+
+
+def test_awss_policies_are_swept_where_they_are_asked_for(stage: Scene) -> None:
+    usual = study(stage, Question(names=(HPA,), policy=None), None, cores=1)
+    assert AWS_PREDICTIVE not in usual.frontiers
+    question = Question(names=(HPA, AWS_PREDICTIVE, AWS_TRACKING), policy=None, utilisation=0.42, past=stage.load)
+    found = study(stage, question, None, cores=1)
+    for name in (AWS_PREDICTIVE, AWS_TRACKING):
+        run, frontier = found.runs[name], found.frontiers[name]
+        assert stage.point(run) in frontier.points
+        assert [point.setting for point in frontier.points].count(0.42) == 1
+        hours = [point.score.replica_hours for point in frontier.points]
+        assert hours == sorted(hours, reverse=True)
+        assert run.log is not None
+        assert len(run.log.steps) == len(stage.load)
+
+
+def test_predictive_scaling_goes_by_the_hours_before_the_span() -> None:
+    """Two days of 20, and 100 from 1 to 2 o'clock; then, from midnight on, 5, which is tracked to one replica."""
+    days = np.tile(np.repeat([100.0 if hour == 1 else 20.0 for hour in range(24)], 240), 2)
+    past = Series(end=START, step=STEP, values=days)
+    stage, sizes = scene(*[5.0] * 480), []
+    for name in (AWS_TRACKING, AWS_PREDICTIVE):
+        question = Question(names=(name,), policy=None, past=past, buffer=timedelta(0))
+        sizes.append(study(stage, question, None, cores=1).runs[name].capacity.desired)
+    assert [one[[239, 240]].tolist() for one in sizes] == [[1, 1], [2, 10]]  # at 0:59:45 and at 1:00, 10 a replica
 
 
 def test_the_hpa_that_is_shown_is_one_of_its_sweep(stage: Scene) -> None:

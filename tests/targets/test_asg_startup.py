@@ -197,6 +197,13 @@ async def test_more_pages_are_read_until_there_are_enough_launches(ticks: Ticks)
     assert ticks.looks() == 2
 
 
+async def test_no_more_pages_are_read_than_it_takes(ticks: Ticks) -> None:
+    ticks.aws.group("big", maximum=101, desired=101)
+    ticks.passes(60)
+    assert (await ticks.known(own("big"))).samples == 40
+    assert ticks.looks() == 1
+
+
 async def test_launches_from_before_anything_tells_their_template_hold_until_there_are_enough(ticks: Ticks) -> None:
     ticks.launched(5, took=300)
     ticks.aws.client("autoscaling").set_desired_capacity(AutoScalingGroupName="web", DesiredCapacity=0)
@@ -258,6 +265,17 @@ async def test_what_fails_is_told_and_leaves_what_is_known(
     ticks.passes(GAP.total_seconds())
     await ticks.tick()
     assert (await ticks.tick())[1] is None
+
+
+async def test_a_first_look_that_failed_is_repeated_no_sooner_than_others(ticks: Ticks) -> None:
+    ticks.aws.server.fail(operation=ACTIVITIES, code="AccessDenied")
+    await ticks.tick()
+    ticks.passes(GAP.total_seconds() - 1)
+    await ticks.tick()
+    assert ticks.looks() == 1
+    ticks.passes(1)
+    await ticks.tick()
+    assert ticks.looks() == 2
 
 
 async def test_a_restart_goes_on_from_the_status(ticks: Ticks, groups: Groups) -> None:

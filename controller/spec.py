@@ -286,9 +286,9 @@ class PrometheusMetric:
     tls: Tls | None = None
 
     @property
-    def load(self) -> tuple[str, ...]:
+    def load(self) -> tuple[str | None, ...]:
         """Which load it is, whoever may read it."""
-        return self.address or "", self.query
+        return self.address, self.query
 
     @property
     def place(self) -> str:
@@ -312,11 +312,11 @@ class CloudWatchMetric:
     stat: str | None = None
 
     @property
-    def load(self) -> tuple[str, ...]:
+    def load(self) -> tuple[str | None, ...]:
         """Which load it is, whoever may read it."""
         named = [part for pair in self.dimensions for part in pair]
         what = (self.expression, self.namespace, self.name, *named, self.stat)
-        return self.access.region, str(self.period.total_seconds()), *(part or "" for part in what)
+        return self.access.region, str(self.period.total_seconds()), *what
 
     @property
     def place(self) -> str:

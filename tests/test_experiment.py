@@ -14,13 +14,14 @@ import pytest
 from controller.core import codec
 from controller.core.experiment import Arm, Tally, arm_at
 from controller.core.record import Record, difference
-from controller.experiment import Phase, Trial, restored
+from controller.experiment import Phase, Trial, met, restored
 from controller.ledger import Ledger
 from controller.metrics import Metrics
 from controller.ports import MetricError, TargetError
 from controller.registry import Registry
 from controller.report import Report
-from tests.builders import NOW, body, forecast, seen, series
+from controller.spec import ScalerSpec
+from tests.builders import FRESH, NOW, body, forecast, scaler, seen, series
 from tests.fakes import FakeReporter, FakeStatusWriter
 from tests.test_cycle import World
 from tests.trials import trial
@@ -404,3 +405,30 @@ def test_the_scaler_of_an_experiment_is_in_the_way_of_a_younger_one() -> None:
     rival = registry.rival(found)
     assert rival is not None
     assert rival.name == "older"
+
+
+EXPERIMENT = {
+    "mode": "Experiment",
+    "experiment": {},
+    "forecast": {"leadTime": "auto"},
+    "objective": {"underProvisionedTime": "1%"},
+}
+GROUP = {"kind": "AutoScalingGroup", "name": "workers", "region": "eu-central-1"}
+
+
+def _identity(spec: dict[str, Any]) -> str:
+    made = scaler(spec=spec).spec
+    assert isinstance(made, ScalerSpec)
+    return met(None, NOW, "uid", made, FRESH).experiment.identity  # type: ignore[union-attr]  # the mode is Experiment
+
+
+def test_the_mark_of_what_is_compared_outlives_a_release() -> None:
+    """As releases wrote it that knew neither CloudWatch nor groups: else an upgrade would begin an experiment anew."""
+    assert _identity(EXPERIMENT) == "c56758f9fc51ccab"
+
+
+def test_a_group_of_the_same_name_in_another_region_is_another_target() -> None:
+    here, there = (
+        _identity(EXPERIMENT | {"targetRef": GROUP | {"region": region}}) for region in ("eu-west-1", "us-east-1")
+    )
+    assert here != there

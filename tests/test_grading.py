@@ -128,3 +128,18 @@ def test_nothing_stored_is_null_as_a_merge_patch_drops_it() -> None:
     empty = Grade(target="", rules="")
     assert merged({}, empty.to_json()) == empty.to_json()
     assert Grade.from_json(empty.to_json()) == empty
+
+
+def test_the_marks_of_what_is_scored_outlive_a_release() -> None:
+    """As releases wrote them that knew neither CloudWatch nor groups: else an upgrade would throw a score away."""
+    grade, _ = watched(None, NOW, 3, _spec_of(UPGRADED), _spec_of(UPGRADED).policy)
+    assert (grade.rules, grade.target) == ("7ee5a3fdc752", "731ab7f2942c")
+
+
+UPGRADED = {"forecast": {"leadTime": "auto"}, "objective": {"underProvisionedTime": "1%"}}
+
+
+def _spec_of(spec: dict[str, Any]) -> ScalerSpec:
+    made = scaler(spec=spec).spec
+    assert isinstance(made, ScalerSpec)
+    return made

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 
@@ -42,3 +44,10 @@ def tokyo(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_times_are_utc_wherever_the_machine_stands() -> None:
     line = _formatter(Settings(log_format="text")).format(RECORD)
     assert line == "2026-03-02T12:00:00.250Z INFO    controller.report: scaled"
+
+
+def test_a_controller_that_asks_aws_nothing_does_not_load_its_sdk() -> None:
+    """Half a second and some 19 MiB, most of them for nothing."""
+    code = "import sys, controller.__main__; print(sorted({'boto3', 'botocore'} & sys.modules.keys()))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

@@ -143,12 +143,14 @@ def _history(answer: Answer, card: Card) -> Findings:
     if isinstance(answer, MetricError):
         return failed(HISTORY, f"{answer}") if answer.reason == MetricReason.PERIOD_INVALID else []
     known = int(np.isfinite(answer.history.values).sum())
-    words = f"{known} of the {card.context} steps of {in_words(card.step)} that {card.name} looks at, {needs}"
+    words = (
+        f"{known} of {card.context} steps of {in_words(card.step)} are there, of the {needs} that {card.name} looks at"
+    )
     since = _since(answer.history)
     if not known or since is None:
         return warning(HISTORY, f"nothing is recorded of the last {needs}; until then this only reacts")
     if known < _MOSTLY * card.context:
-        return warning(HISTORY, f"{words}, the first of {since}; forecasts are less sure until more is recorded")
+        return warning(HISTORY, f"{words}, the first from {since}; forecasts are less sure until more is recorded")
     return ok(HISTORY, words)
 
 

@@ -42,7 +42,7 @@ async def permissions(ref: GroupRef, tools: Tools) -> Findings:
     found = dict(zip(READS, answers, strict=True))
     denied = [f"{SERVICE}:{action}" for action, error in found.items() if isinstance(error, DeniedError)]
     if denied:
-        cure = f"allow them as {FILES[ref.capacity]} does"
+        cure = f"allow what {FILES[ref.capacity]} has"
         return failed(CHECK, f"AWS denies {', '.join(denied)}; {cure} ({_first(found, DeniedError)})")
     if _first(found, CredentialsError):
         return skipped(CHECK, "AWS knows nobody here: see identity")

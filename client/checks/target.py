@@ -136,6 +136,8 @@ async def _lead_time(
         await lead_times.settled()
         found, problem = lead_times.lead_time(scaler, spec, state, tools.now)
     words = _learnt(spec, found) if spec.lead_time_auto else _compared(spec, found)
+    if problem is not None and problem.reason == LeadTimeReason.LAUNCHES_FORBIDDEN:
+        return warning(LEAD_TIME, f"{words}; launches cannot be seen: see permissions")
     if problem is not None and (spec.lead_time_auto or problem.reason == LeadTimeReason.LAUNCHES_FAILED):
         return warning(LEAD_TIME, f"{words}; {problem.message}")
     is_too_short = not spec.lead_time_auto and _is_longer(spec, found)

@@ -31,6 +31,7 @@ from client.resources import Resource, all_in, named, written
 from controller.aws import Aws, AwsError
 from controller.fields import SpecError
 from controller.kubernetes_api import ApiError, ConfigurationError, KubernetesApi, UnavailableError, namespace_of
+from controller.spec import AwsAccess
 from controller.targets.asg_groups import Groups
 
 _STDIN = "-"
@@ -50,7 +51,7 @@ class Output(StrEnum):
 
 def doctor(
     name: Annotated[
-        str | None, typer.Argument(metavar="[NAME]", help="The PredictiveScaler; all of the namespace otherwise.")
+        str | None, typer.Argument(metavar="NAME", help="The PredictiveScaler; all of the namespace otherwise.")
     ] = None,
     file: Annotated[
         str | None, typer.Option("--file", "-f", metavar="FILE", help="Instead: its YAML; - reads it from stdin.")
@@ -121,8 +122,8 @@ async def _run(
             environment=os.environ,
         )
         found = await who(made)
-        by, told = await asyncio.gather(_by(resources, found, made), examined(resources, found, made))
-    return by, told
+        by = await _by(resources, found, made)  # first: it also loads the SDK, which is no check's fault
+        return by, await examined(resources, found, made)
 
 
 async def _connected(access: Access, stack: AsyncExitStack, *, is_needed: bool) -> tuple[KubernetesApi | None, str]:
@@ -183,11 +184,19 @@ async def _by(resources: list[Resource], found: Who | ApiError, tools: Tools) ->
     specs = [one.scaler.spec for one in resources if not isinstance(one.scaler.spec, SpecError)]
     access = next((access for spec in specs for access in identity.accesses(spec, tools)), None)
     if access is not None:
-        answer = await identity.identity(replace(access, role=None), tools)
-        asked.append("nobody at AWS" if isinstance(answer, AwsError) else f"{answer.arn} at AWS")
+        asked.append(f"{await _known_as(replace(access, role=None), tools)} at AWS")
     who_asks = f"as {' and '.join(asked)}, which the controller need not be" if asked else "only"
     without = "" if tools.api is not None else f" Without a cluster: {tools.no_api}."
     return f"Looked at from here {who_asks}.{without}"
+
+
+async def _known_as(access: AwsAccess, tools: Tools) -> str:
+    try:
+        async with asyncio.timeout(tools.seconds):
+            answer = await identity.identity(access, tools)
+    except TimeoutError:
+        return "nobody"
+    return "nobody" if isinstance(answer, AwsError) else answer.arn
 
 
 def _fields(by: str, found: list[Examined]) -> dict[str, object]:

@@ -266,7 +266,7 @@ async def test_a_model_is_loaded_from_a_folder_and_its_history_counted(
     write_constant(tmp_path / "web.onnx", 30.0, step_seconds=300)
     found = await doctor("--models-dir", str(tmp_path), forecast={"model": "web"})
     assert (found.results["model"], found.results["history"]) == ("ok", "ok")
-    assert "1 of the 1 steps of 5 min" in found.messages["history"]
+    assert "1 of 1 steps of 5 min are there" in found.messages["history"]
 
 
 async def test_a_model_whose_digest_is_another_fails(doctor: Doctor, tmp_path: Path) -> None:

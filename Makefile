@@ -52,8 +52,10 @@ bench: setup ## Measure cost, forecasts and decisions beside their baselines
 	@$(BIN)/python -m tests.bench.anomalies
 	@$(BIN)/python -m tests.bench.logs
 	@$(BIN)/python -m tests.bench.fleet
+	@$(BIN)/python -m tests.bench.aws
 	@$(BIN)/python -m tests.bench.experiments
 	@$(BIN)/python -m tests.bench.decisions
+	@$(BIN)/python -m tests.bench.aws_predictive
 	@$(BIN)/python -m tests.bench.coverage
 
 manifests: toolchain ## Render manifests/install.yaml and the reference from the chart

@@ -80,8 +80,8 @@ class Endpoint:
             case "calls":
                 return self._book.as_json()
             case "faults":
-                self._book.faults = [Fault(**one) for one in given]
-                return len(self._book.faults)
+                self._book.fail([Fault(**one) for one in given])
+                return given
             case "authorization":
                 _authorize(is_on=bool(given))
                 return given

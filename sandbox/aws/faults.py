@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 from urllib.parse import parse_qs
@@ -86,25 +87,35 @@ class Fault:
 
 
 class Book:
-    """The calls that came, and the faults that wait for some."""
+    """The calls that came, and the faults that wait for some; for any number of threads."""
 
     def __init__(self) -> None:
-        self.calls: deque[Call] = deque(maxlen=MOST_CALLS)
-        self.faults: list[Fault] = []
+        self._calls: deque[Call] = deque(maxlen=MOST_CALLS)
+        self._faults: list[Fault] = []
+        self._lock = threading.Lock()
 
     def enter(self, call: Call) -> Fault | None:
         """Write a call down; the fault that it meets."""
-        self.calls.append(call)
-        return next((fault for fault in self.faults if fault.applies(call)), None)
+        with self._lock:
+            self._calls.append(call)
+            return next((fault for fault in self._faults if fault.applies(call)), None)
+
+    def fail(self, faults: Iterable[Fault]) -> None:
+        """Have calls meet these faults, in place of those before."""
+        with self._lock:
+            self._faults = list(faults)
 
     def reset(self) -> None:
         """Forget calls and faults."""
-        self.calls.clear()
-        self.faults.clear()
+        with self._lock:
+            self._calls.clear()
+            self._faults.clear()
 
     def as_json(self) -> list[dict[str, Any]]:
         """The calls, oldest first."""
-        return [asdict(call) for call in self.calls]
+        with self._lock:
+            calls = list(self._calls)
+        return [asdict(call) for call in calls]
 
 
 def call_of(environ: Mapping[str, Any], body: bytes, time: float) -> Call:

@@ -146,6 +146,8 @@ class AwsServer:
                 return json.load(answer)
         except urllib.error.HTTPError as error:
             with error:
+                if error.code != HTTPStatus.BAD_REQUEST:
+                    raise
                 raise SettingError(error.read().decode()) from None
 
 

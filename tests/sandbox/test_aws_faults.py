@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError, ConnectionClosedError, ReadTimeoutError
 
-from sandbox.aws.faults import Call, Fault
+from sandbox.aws.faults import Book, Call, Fault
 from sandbox.aws.settings import SettingError
 from tests.aws.fixtures import REGION, Place
 
@@ -109,6 +110,16 @@ def test_a_setting_that_is_wrong_changes_nothing(aws: Place, settings: dict[str,
     with pytest.raises(SettingError, match=words):
         aws.server.change(delete=5.0, **settings)
     assert aws.server.change()["delete"] == 0.0
+
+
+def test_the_book_can_be_read_while_it_is_written() -> None:
+    book = Book()
+    with ThreadPoolExecutor(max_workers=4) as threads:
+        writing = [threads.submit(lambda: [book.enter(CALL) for _ in range(500)]) for _ in range(3)]
+        read = [len(book.as_json()) for _ in range(20)]
+    assert read == sorted(read)
+    assert [len(one.result()) for one in writing] == [500] * 3
+    assert len(book.as_json()) == 1500
 
 
 def test_a_fault_waits_and_counts() -> None:

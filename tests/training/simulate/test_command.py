@@ -181,7 +181,7 @@ def test_without_a_model_what_needs_none_is_replayed(tmp_path: Path, monkeypatch
     [
         (
             ["--policy", "hpa,magic"],
-            "--policy: there is no policy 'magic'; there are predictive, hpa, static, oracle, aws-predictive, aws-trac",
+            "there is no policy 'magic'; there are predictive, hpa, static, oracle, aws-predictive, aws-tracking",
         ),
         (["--objective", "30%"], "--objective must be above 0% and at most 20%, not 30%"),
         (["--objective", "1%", "--quantile", "0.9"], "--quantile has no effect beside --objective"),

@@ -152,3 +152,15 @@ def test_after_a_long_pause_all_is_read_anew() -> None:
             history = known.history(LINE, 10, MAX_AGE, now)
     assert history.end == later
     assert np.isnan(history.values).all()
+
+
+@pytest.mark.parametrize(("pause", "is_missed_at_once"), [(timedelta(hours=12), True), (timedelta(days=3), False)])
+def test_what_a_short_pause_missed_is_asked_for_at_once(pause: timedelta, is_missed_at_once: bool) -> None:
+    """After a long one only the last minutes are: the present of all others does not wait for days of one."""
+    known, later = Known(held_points=10_000, idle=timedelta(days=9)), CLOSED + pause
+    with known.pasts.used([(LINE, 10)], CLOSED):
+        read(known, LINE, CLOSED + MINUTE, World([(1.0, 0)]).answer)
+        question = known.recent(METRIC, [LINE], later)
+    assert question is not None
+    assert (question.start < CLOSED) == is_missed_at_once
+    assert question.start < CLOSED or question.start >= later - timedelta(minutes=10)

@@ -57,7 +57,8 @@ class Place:
 
         key = service, region or self.region
         if key not in self._clients:
-            make: Any = boto3.Session(*self._keys).client
+            session: Any = boto3.Session
+            make = session(*self._keys).client
             self._clients[key] = make(service, region_name=key[1], endpoint_url=self.server.url)
         return self._clients[key]
 

@@ -52,8 +52,13 @@ def pods_and_room(cloud: Cloud) -> tuple[int, int]:
 def test_a_forecast_asks_for_instances_first_and_for_pods_when_these_serve(pair: Cloud) -> None:
     pair.sees(35, 35)
     pair.await_desired(5)
-    seen = [pods_and_room(pair)]
-    eventually(lambda: seen.append(pods_and_room(pair)) or seen[-1], lambda found: found[0] == 10, UP_SECONDS)
+    seen: list[tuple[int, int]] = []
+
+    def looked() -> tuple[int, int]:
+        seen.append(pods_and_room(pair))
+        return seen[-1]
+
+    eventually(looked, lambda found: found[0] == 10, UP_SECONDS)
     assert all(pods <= room for pods, room in seen), seen
     assert (4, 4) in seen  # the pods waited
     (asked,) = [call["time"] for call in pair.writes()]

@@ -40,7 +40,7 @@ class FakeSource:
         self.calls.append("observe")
         if isinstance(self.answer, Exception) and not isinstance(self.answer, MetricError):
             raise self.answer
-        return [self.by_query.get(request.metric.load[-1], self.answer) for request in requests]
+        return [self.by_query.get(request.metric.load[-1] or "", self.answer) for request in requests]
 
 
 @dataclass(kw_only=True)

@@ -47,7 +47,7 @@ def test_it_says_of_what_it_was_made_and_by_whom() -> None:
         "target": 'Deployment "web"',
     }
     assert told["model"] == {"name": "seasonal-naive", "version": "1", "family": "seasonal", "digest": DIGEST}
-    assert told["leadTime"] == {"source": "Learnt", "samples": 7}
+    assert told["leadTime"] == {"source": "Learnt", "samples": 7, "ofPods": 0.0}
     assert told["isWritten"] is True
 
 

@@ -24,7 +24,7 @@ def replayed(quantiles: NDArray[np.float32], came: Floats, steps: Sequence[int],
     ahead, rows, wanted = np.array(steps), np.arange(len(steps)), np.array(levels)
     said = quantiles.astype(np.float64)
     bands = said[..., -1:] - said[..., :1]
-    rates = np.array([[rate(step)] for step in steps])
+    rates = np.array([[rate(step, level) for level in levels] for step in steps])
     correction = np.zeros(said.shape[1:])
     told = np.empty_like(said)
     for origin, truth in enumerate(_settling(np.where(bands[..., 0] > 0.0, came, np.nan), steps)):

@@ -21,6 +21,7 @@ from controller.core.policy import Policy
 from controller.core.series import Series
 
 CORRECTION_RATE = 0.025  # bands that one miss moves the level, at most: one step ahead; less where truths come late
+RARE = 0.1  # misses that are meant to be rarer move it further: there are fewer to learn from
 CORRECTION_BOUNDS = (-1.0, 3.0)  # bands
 MOST = 8.0  # no correction makes more of a level, however wide the band is
 HALF_LIFE_SEASONS = 0.25  # "lately" is a quarter of a season: six hours of a daily pattern
@@ -96,7 +97,7 @@ def _settled(record: TrackRecord, history: Series, forecast: Forecast, policy: P
     past = spacing(ahead) * forecast.step / forecast.season
     for pending in record.pending:
         if pending.time <= history.end:
-            record = _settled_one(record, pending, history, policy, past, rate(ahead))
+            record = _settled_one(record, pending, history, policy, past, rate(ahead, policy.level))
     return replace(record, pending=tuple(one for one in record.pending if one.time > history.end))
 
 
@@ -154,9 +155,12 @@ def spacing(ahead: int) -> int:
     return -(-ahead // MAX_PENDING)
 
 
-def rate(ahead: int) -> float:
-    """How far one truth moves the correction, in bands: the less the more forecasts do not know of it yet."""
-    return CORRECTION_RATE / math.sqrt(-(-ahead // spacing(ahead)))
+def rate(ahead: int, level: float) -> float:
+    """How far one truth moves the correction, in bands: the less the more forecasts do not know of it yet.
+
+    Further at levels above 0.9, by the root of how much rarer their misses are (docs/decisions/0007).
+    """
+    return CORRECTION_RATE * math.sqrt(max(1.0, RARE / (1.0 - level)) / -(-ahead // spacing(ahead)))
 
 
 def _naive_loss(level: float, naive: float | None, actual: float, loss: float) -> float:

@@ -203,7 +203,12 @@ def test_what_waits_is_thinned_evenly_where_the_lead_spans_many_steps(ahead: int
         most = max(most, len(record.pending))
     apart = {later.time - one.time for one, later in pairwise(record.pending)}
     assert (spacing(ahead), most, apart - {steps * STEP}) == (steps, waiting, set())
-    assert rate(ahead) == pytest.approx(CORRECTION_RATE / math.sqrt(waiting))
+    assert rate(ahead, 0.9) == pytest.approx(CORRECTION_RATE / math.sqrt(waiting))
+
+
+@pytest.mark.parametrize(("level", "further"), [(0.05, 1.0), (0.5, 1.0), (0.9, 1.0), (0.975, 2.0), (0.99, 10**0.5)])
+def test_the_rarer_a_miss_is_meant_to_be_the_further_it_moves_the_correction(level: float, further: float) -> None:
+    assert rate(4, level) == pytest.approx(further * rate(4, 0.9))
 
 
 @pytest.mark.parametrize(("ahead", "steps"), [(1, 1), (145, 3)])

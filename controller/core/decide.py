@@ -69,7 +69,7 @@ def decide(
     """
     keep = max(policy.longest_period, policy.max_age + policy.window)
     memory = memory.noticing(now, current, since=now - policy.interval, keep=keep)
-    worth = demand.worthy(policy, memory.rivals)
+    worth = demand.worthy(policy, memory.rivals, memory.steering)
     track, steering = _learnt(observation, forecast, policy, memory, worth)
     latest = None if observation is None else observation.latest
     load = demand.assess(now, latest, forecast, policy, track=track, steering=steering, worth=worth)
@@ -129,13 +129,15 @@ def _wish(
 
 def _planned(now: datetime, load: Demand, policy: Policy, memory: Memory) -> Rivals:
     """What going by the forecast and reacting would each ask for, where there is a choice."""
-    if policy.objective is None or load.seen is None or load.forecast is None or load.reactive is None:
+    if policy.objective is None or load.seen is None or load.reactive is None:
         return memory.rivals
-    by_forecast, by_reacting = (
-        min(max(replicas.needed(one, policy), policy.min_replicas), policy.max_replicas)
-        for one in (max(load.seen, load.forecast), load.reactive)
-    )
+    by_forecast = None if load.forecast is None else _sized(max(load.seen, load.forecast), policy)
+    by_reacting = _sized(load.reactive, policy)
     return rivals.planned(now, load.seen, by_forecast, by_reacting, policy, memory)
+
+
+def _sized(load: float, policy: Policy) -> int:
+    return min(max(replicas.needed(load, policy), policy.min_replicas), policy.max_replicas)
 
 
 def _earlier_wishes(now: datetime, current: int, policy: Policy, memory: Memory) -> tuple[Recommendation, ...]:

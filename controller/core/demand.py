@@ -14,6 +14,7 @@ from enum import StrEnum
 from controller.core import rivals
 from controller.core.calibration import shifted_one, trust
 from controller.core.forecast import Forecast
+from controller.core.headroom import beyond
 from controller.core.memory import Rivals, Steering, TrackRecord
 from controller.core.policy import Policy
 from controller.core.series import Sample
@@ -98,9 +99,9 @@ def skilled(forecast: Forecast | None, policy: Policy, track: TrackRecord) -> fl
     return trust(track, spare=(1.0 - policy.judged_level) * policy.target_per_replica)
 
 
-def worthy(policy: Policy, costs: Rivals) -> float:
+def worthy(policy: Policy, costs: Rivals, steering: Steering) -> float:
     """The weight by cost; without an objective nobody knows at which risk costs could be compared."""
-    return 1.0 if policy.objective is None else rivals.worth(costs, policy.objective)
+    return 1.0 if policy.objective is None else rivals.worth(costs, policy.objective, beyond(steering.needed))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

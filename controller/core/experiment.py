@@ -140,7 +140,9 @@ def begun(now: datetime, identity: str, plan: Plan, steering: Steering) -> Exper
         identity=identity,
         plan=plan,
         start=now,
-        reactive=Steering(headroom=steering.headroom, time=steering.time),
+        reactive=Steering(
+            headroom=steering.headroom, time=steering.time, needed=steering.needed, objective=steering.objective
+        ),
     )
 
 

@@ -5,15 +5,17 @@ Must not decide anything: it only remembers what the other parts of the core han
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Self
 
-VERSION = 3
+VERSION = 4
 START_HEADROOM = 1.0 / 0.7  # as with a HorizontalPodAutoscaler at 70 %
+HEADROOMS = 49  # that are told apart (`controller.core.headroom`)
 TURNS_KEPT = timedelta(hours=1)  # a flap budget is by the hour
 _OLD = (1, 2)  # versions whose track record spoke of other forecasts: it is dropped, all else is the same
+_WITHOUT_LOADS = 3  # whose plans did not tell what was seen: they are dropped, and are made anew within minutes
 
 
 class MemoryFormatError(ValueError):
@@ -84,7 +86,9 @@ class Steering:
 
     `shift`: units of the forecast's doubt added to it. `headroom`: factor on what is seen, where no forecast is
     trusted. `time`: of the newest load that was judged. `settled`, `short`: decayed counts of judged loads, and of
-    those that were more than the ready replicas serve well.
+    those that were more than the ready replicas serve well. `needed`: decayed counts of loads by the least of HEADROOMS
+    that would have been enough for them, and of those for which none was; empty as long as none is known. `objective`:
+    the one that the headroom was read off for.
     """
 
     shift: float = 0.0
@@ -92,6 +96,8 @@ class Steering:
     time: datetime | None = None
     settled: float = 0.0
     short: float = 0.0
+    needed: tuple[float, ...] = ()
+    objective: float | None = None
 
     @property
     def under_provisioned(self) -> float | None:
@@ -103,7 +109,8 @@ class Steering:
 class Plan:
     """What both ways of deciding asked for from about `time` on: by the `forecast`, and by reacting (replicas).
 
-    `*_held`: the sizes that they had then, with what the scaleDown window held of earlier plans.
+    `seen`: the load that they saw (metric's unit). `*_held`: what they had then, with what the scaleDown window held of
+    earlier plans.
     """
 
     time: datetime
@@ -111,6 +118,8 @@ class Plan:
     reactive: int
     forecast_held: int
     reactive_held: int
+    seen: float = 0.0
+    seen_held: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -228,10 +237,16 @@ class Memory:
             "steering": {
                 "time": self.steering.time and _stamp(self.steering.time),
                 **{name: getattr(self.steering, name) for name in _STEERED},
+                "needed": [[place, count] for place, count in enumerate(self.steering.needed) if count > 0.0],
+                "objective": self.steering.objective,
             },
             "rivals": {
                 "plans": [
-                    [_stamp(plan.time), plan.forecast, plan.reactive, plan.forecast_held, plan.reactive_held]
+                    [
+                        _stamp(plan.time),
+                        *(plan.forecast, plan.reactive, plan.forecast_held, plan.reactive_held),
+                        *(plan.seen, plan.seen_held),
+                    ]
                     for plan in self.rivals.plans
                 ],
                 **{name: getattr(self.rivals, name) for name in _COSTS},
@@ -244,7 +259,7 @@ class Memory:
     def from_json(cls, raw: Mapping[str, Any]) -> Self:
         """Read what `to_json` writes, or wrote in the versions before; raises MemoryFormatError for anything else."""
         version = raw.get("version")
-        if version not in (*_OLD, VERSION):
+        if version not in (*_OLD, _WITHOUT_LOADS, VERSION):
             raise MemoryFormatError(f"version {version!r} is not known; this release reads 1 to {VERSION}")
         try:
             known = cls(
@@ -264,32 +279,48 @@ _STEERED = ("shift", "headroom", "settled", "short")
 
 
 def _since_version_3(raw: Mapping[str, Any]) -> dict[str, Any]:
-    steering = raw["steering"]
+    steering, has_loads = raw["steering"], raw["version"] != _WITHOUT_LOADS
     return {
         "track": _track(raw["track"]),
         "steering": Steering(
-            time=_time_or_none(steering["time"]), **{name: float(steering[name]) for name in _STEERED}
+            time=_time_or_none(steering["time"]),
+            needed=_needed(steering["needed"]) if has_loads else (),
+            objective=_float_or_none(steering["objective"]) if has_loads else None,
+            **{name: float(steering[name]) for name in _STEERED},
         ),
-        "rivals": _rivals(raw["rivals"]),
+        "rivals": _rivals(raw["rivals"], has_loads=has_loads),
         "direction": int(raw["direction"]),
         "turns": tuple(_time(turn) for turn in raw["turns"]),
     }
 
 
-def _rivals(raw: Mapping[str, Any]) -> Rivals:
+def _needed(raw: Sequence[Any]) -> tuple[float, ...]:
+    """Of most places nothing was counted, and they are not stored."""
+    counts = {int(place): float(count) for place, count in raw}
+    if unknown := sorted(counts.keys() - set(range(HEADROOMS + 1))):
+        raise ValueError(f"no headroom has the place {unknown[0]}")
+    return tuple(counts.get(place, 0.0) for place in range(HEADROOMS + 1)) if counts else ()
+
+
+def _rivals(raw: Mapping[str, Any], *, has_loads: bool) -> Rivals:
     return Rivals(
-        plans=tuple(Plan(time=_time(time), **_sizes(*sizes)) for time, *sizes in raw["plans"]),
+        plans=tuple(_plan(*one) for one in raw["plans"]) if has_loads else (),
         **{name: float(raw[name]) for name in _COSTS},
     )
 
 
-def _sizes(forecast: int, reactive: int, forecast_held: int, reactive_held: int) -> dict[str, int]:
-    return {
-        "forecast": int(forecast),
-        "reactive": int(reactive),
-        "forecast_held": int(forecast_held),
-        "reactive_held": int(reactive_held),
-    }
+def _plan(
+    time: str, forecast: int, reactive: int, forecast_held: int, reactive_held: int, seen: float, seen_held: float
+) -> Plan:
+    return Plan(
+        time=_time(time),
+        forecast=int(forecast),
+        reactive=int(reactive),
+        forecast_held=int(forecast_held),
+        reactive_held=int(reactive_held),
+        seen=float(seen),
+        seen_held=float(seen_held),
+    )
 
 
 def _track(raw: Mapping[str, Any]) -> TrackRecord:
@@ -337,6 +368,10 @@ def _time(text: str) -> datetime:
     if time.tzinfo is None:
         raise ValueError(f"{text} has no zone")
     return time
+
+
+def _float_or_none(number: float | None) -> float | None:
+    return None if number is None else float(number)
 
 
 def _time_or_none(text: str | None) -> datetime | None:

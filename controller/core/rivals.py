@@ -9,6 +9,7 @@ who reacts most sharply, one with a daily pattern by who knows it (docs/decision
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from controller.core.memory import Memory, Plan, Rivals
@@ -23,6 +24,7 @@ FULL_WORTH, NO_WORTH = (
 )  # the forecast's cost relative to reacting: up to the first it decides, from the second not
 
 LITTLE_MISSED, MUCH_MISSED = 1.25, 1.75  # reacting short so many times the objective: from the first it loses its say
+LITTLE_BEYOND, MUCH_BEYOND = 0.25, 0.5  # objectives of loads for which no headroom was enough: below it will learn
 
 Pick = Callable[[Plan], int]
 
@@ -42,25 +44,47 @@ def ready(rivals: Rivals, pick: Pick, time: datetime, policy: Policy) -> int | N
 
     Those it had already when the lead time began, unless it let some go since.
     """
+    began = _began(rivals, time, policy)
+    return None if began is None else min(pick(began), pick(rivals.plans[-1]))
+
+
+def followed(rivals: Rivals, time: datetime, policy: Policy) -> float | None:
+    """The load (metric's unit) that reacting without headroom would have been ready for at `time`; as in `ready`."""
+    began = _began(rivals, time, policy)
+    return None if began is None else min(began.seen_held, rivals.plans[-1].seen_held)
+
+
+def _began(rivals: Rivals, time: datetime, policy: Policy) -> Plan | None:
+    """The plan of when the lead time of `time` began."""
     began = time - policy.window
     for plan in reversed(rivals.plans):
         if plan.time <= began:
-            return min(pick(plan), pick(rivals.plans[-1]))
+            return plan
     return None
 
 
-def worth(rivals: Rivals, objective: float) -> float:
-    """How far the forecast should decide, 0..1: the cheaper way does, but none that misses the objective."""
-    return max(_by_cost(rivals), _by_risk(rivals, objective))
+def worth(rivals: Rivals, objective: float, unreachable: float) -> float:
+    """How far the forecast should decide, 0..1: the cheaper way does, but none that misses the objective.
+
+    `unreachable`: the share of the loads that reacting would have been short of with any headroom.
+    """
+    return max(_by_cost(rivals), _by_risk(rivals, objective, unreachable))
 
 
-def _by_risk(rivals: Rivals, objective: float) -> float:
-    """What is cheap because it is short too often is no choice, where the forecast does better."""
+def _by_risk(rivals: Rivals, objective: float, unreachable: float) -> float:
+    """What is short too often is no choice, however cheap, where the forecast does better and no headroom would."""
     if rivals.reactive_short <= rivals.forecast_short:
         return 0.0
-    known = rivals.judged + PRIOR.total_seconds()
-    missed = rivals.reactive_short / known / objective
-    return min(1.0, max(0.0, (missed - LITTLE_MISSED) / (MUCH_MISSED - LITTLE_MISSED)))
+    missed = rivals.reactive_short / (rivals.judged + PRIOR.total_seconds())
+    return min(
+        _risen(missed / objective, LITTLE_MISSED, MUCH_MISSED),
+        _risen(unreachable / objective, LITTLE_BEYOND, MUCH_BEYOND),
+    )
+
+
+def _risen(value: float, start: float, end: float) -> float:
+    """0 up to `start`, 1 from `end` on, linear between."""
+    return min(1.0, max(0.0, (value - start) / (end - start)))
 
 
 def _by_cost(rivals: Rivals) -> float:
@@ -71,13 +95,27 @@ def _by_cost(rivals: Rivals) -> float:
     return min(1.0, max(0.0, (NO_WORTH - ratio) / (NO_WORTH - FULL_WORTH)))
 
 
-def planned(now: datetime, seen: float, forecast: int, reactive: int, policy: Policy, memory: Memory) -> Rivals:
-    """Take in what both ways ask for now, what they cost until the next time, and whether `seen` was too much."""
+def planned(now: datetime, seen: float, forecast: int | None, reactive: int, policy: Policy, memory: Memory) -> Rivals:
+    """Take in what both ways ask for now, what they cost until the next time, and whether `seen` was too much.
+
+    Where there is no `forecast`, there is no choice whose cost could be compared.
+    """
     past = memory.rivals
+    plans = _extended(now, seen, reactive if forecast is None else forecast, reactive, policy, past.plans)
+    if forecast is None:
+        return replace(past, plans=plans)
+    return _compared(now, seen, plans, policy, past)
+
+
+def _extended(
+    now: datetime, seen: float, forecast: int, reactive: int, policy: Policy, plans: tuple[Plan, ...]
+) -> tuple[Plan, ...]:
     span = policy.window + policy.scale_down.stabilization
-    apart, plans, time = span / MOST_PLANS, past.plans, now
+    apart, time = span / MOST_PLANS, now
     if plans and now - plans[-1].time < apart and plans[-1].time <= now:
-        time, forecast, reactive = _merged(plans[-1], forecast, reactive)
+        last = plans[-1]  # plans that follow each other closely are told as one, which asks for the most of them
+        time, seen = last.time, max(last.seen, seen)
+        forecast, reactive = max(last.forecast, forecast), max(last.reactive, reactive)
         plans = plans[:-1]
     else:
         oldest = now - span - apart
@@ -90,13 +128,20 @@ def planned(now: datetime, seen: float, forecast: int, reactive: int, policy: Po
         reactive=reactive,
         forecast_held=max([forecast, *[one.forecast for one in held]]),
         reactive_held=max([reactive, *[one.reactive for one in held]]),
+        seen=seen,
+        seen_held=max([seen, *[one.seen for one in held]]),
     )
+    return (*plans, plan)
+
+
+def _compared(now: datetime, seen: float, plans: tuple[Plan, ...], policy: Policy, past: Rivals) -> Rivals:
+    plan = plans[-1]
     seconds = policy.interval.total_seconds()
     decay = 0.5 ** (policy.interval / HALF_LIFE)
     short = [_is_short(past, pick, now, seen, policy) for pick in (by_forecast, by_reacting)]
     judged = 0.0 if None in short else seconds
     return Rivals(
-        plans=(*plans, plan),
+        plans=plans,
         watched=past.watched * decay + seconds,
         forecast_cost=past.forecast_cost * decay + seconds * plan.forecast_held,
         reactive_cost=past.reactive_cost * decay + seconds * plan.reactive_held,
@@ -110,8 +155,3 @@ def _is_short(rivals: Rivals, pick: Pick, now: datetime, seen: float, policy: Po
     """Whether the load was more than what one way had ready; None where that is not known."""
     count = ready(rivals, pick, now, policy)
     return None if count is None else seen > count * policy.target_per_replica
-
-
-def _merged(last: Plan, forecast: int, reactive: int) -> tuple[datetime, int, int]:
-    """Plans that follow each other closely are told as one, which asks for the most of them."""
-    return last.time, max(last.forecast, forecast), max(last.reactive, reactive)

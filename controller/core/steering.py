@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from datetime import timedelta
 
-from controller.core import rivals
+from controller.core import headroom, rivals
 from controller.core.calibration import shifted_one
 from controller.core.memory import Memory, Steering
 from controller.core.policy import Policy
@@ -20,11 +20,11 @@ from controller.core.rivals import Pick, by_forecast, by_reacting
 from controller.core.series import Sample
 
 SHIFT_RATE = 0.05  # units that one short load moves the shift, at most, once many were judged
-HEADROOM_RATE = 0.005  # the same for the logarithm of the headroom
+HEADROOM_RATE = 0.001  # the same for the logarithm of the headroom, beside what was needed
 EAGER, EAGER_FOR = 10.0, 200.0  # at first so many times as far, halved after so many judged loads
 HALF_LIFE = timedelta(days=1)  # of the counts behind the share that is told
+SLOWER = 0.25  # the headroom remembers four days: surges are rare, and one day of them says too little
 SHIFT_BOUNDS = (-1.0, 20.0)
-HEADROOM_BOUNDS = (1.0, 4.0)
 LEAST_UNIT = 0.05  # of the forecast: a model that is sure beyond reason can still be corrected
 
 
@@ -43,15 +43,20 @@ def steered(memory: Memory, latest: Sample | None, weight: float, policy: Policy
     is_short = latest.value > ready * policy.target_per_replica
     mine = _error(latest, ready, memory.size.replicas, policy)
     shift = weight * mine + (1.0 - weight) * _rival_error(memory, by_forecast, latest, policy)
-    headroom = (1.0 - weight) * mine + weight * _rival_error(memory, by_reacting, latest, policy)
+    factor = (1.0 - weight) * mine + weight * _rival_error(memory, by_reacting, latest, policy)
     eagerness = _eagerness(past)
     decay = 1.0 if past.time is None else 0.5 ** ((latest.time - past.time) / HALF_LIFE)
+    followed = rivals.followed(memory.rivals, latest.time, policy)
+    needed = headroom.counted(past.needed, latest.value, followed, decay**SLOWER, policy)
+    moved = headroom.enough(needed, policy.objective) / headroom.enough(past.needed, past.objective or policy.objective)
     return Steering(
         shift=_within(past.shift + SHIFT_RATE * eagerness * shift, SHIFT_BOUNDS),
-        headroom=_within(past.headroom * math.exp(HEADROOM_RATE * eagerness * headroom), HEADROOM_BOUNDS),
+        headroom=_within(past.headroom * moved * math.exp(HEADROOM_RATE * factor), headroom.BOUNDS),
         time=latest.time,
         settled=past.settled * decay + 1.0,
         short=past.short * decay + is_short,
+        needed=needed,
+        objective=policy.objective,
     )
 
 

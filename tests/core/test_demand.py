@@ -33,7 +33,7 @@ def _assess(latest: Sample | None, ahead: Forecast | None, rules: Policy, memory
         rules,
         track=memory.track,
         steering=memory.steering,
-        worth=worthy(rules, memory.rivals),
+        worth=worthy(rules, memory.rivals, memory.steering),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -12,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.core.memory import (
+    HEADROOMS,
     Memory,
     MemoryFormatError,
     Pending,
@@ -51,7 +53,19 @@ RECORDS = st.builds(
     loss_seasonal=LOADS,
     correction=st.floats(-1.0, 1.0),
 )
-PLANS = st.builds(Plan, time=TIMES, forecast=SIZES, reactive=SIZES, forecast_held=SIZES, reactive_held=SIZES)
+PLANS = st.builds(
+    Plan,
+    time=TIMES,
+    forecast=SIZES,
+    reactive=SIZES,
+    forecast_held=SIZES,
+    reactive_held=SIZES,
+    seen=LOADS,
+    seen_held=LOADS,
+)
+NEEDED = st.dictionaries(st.integers(0, HEADROOMS), st.floats(1e-300, 1e15), max_size=3).map(
+    lambda counts: tuple(counts.get(place, 0.0) for place in range(HEADROOMS + 1)) if counts else ()
+)
 SIZES_FOUND = st.builds(Recommendation, time=TIMES, replicas=SIZES)
 RECOMMENDATIONS = st.builds(Recommendation, time=TIMES, replicas=SIZES, is_held=st.booleans())
 MEMORIES = st.builds(
@@ -62,7 +76,14 @@ MEMORIES = st.builds(
     last_metric=st.none() | TIMES,
     track=RECORDS,
     steering=st.builds(
-        Steering, shift=st.floats(-1, 20), headroom=st.floats(1, 4), time=st.none() | TIMES, settled=LOADS, short=LOADS
+        Steering,
+        shift=st.floats(-1, 20),
+        headroom=st.floats(1, 8),
+        time=st.none() | TIMES,
+        settled=LOADS,
+        short=LOADS,
+        needed=NEEDED,
+        objective=st.none() | st.floats(0.001, 0.5),
     ),
     rivals=st.builds(
         Rivals,
@@ -91,7 +112,7 @@ def test_json_text_and_back_is_equal(memory: Memory) -> None:
     ("key", "value"),
     [
         ("version", 0),
-        ("version", 4),
+        ("version", 5),
         ("version", None),
         ("size", [NOW.isoformat()]),
         ("size", ["yesterday", 3]),
@@ -130,6 +151,31 @@ def test_of_an_older_version_all_but_what_was_learnt_is_kept(version: int, memor
         last_metric=memory.last_metric,
     )
     assert Memory.from_json(json.loads(json.dumps(stored | {"version": version}))) == expected
+
+
+@given(memory=MEMORIES)
+def test_of_version_3_plans_are_dropped(memory: Memory) -> None:
+    """They did not tell what was seen, and no loads were counted by the headroom that was needed."""
+    stored = memory.to_json() | {"version": 3}
+    stored["steering"] = {key: value for key, value in stored["steering"].items() if key not in ("needed", "objective")}
+    stored["rivals"] = stored["rivals"] | {"plans": [plan[:5] for plan in stored["rivals"]["plans"]]}
+    expected = replace(
+        memory,
+        steering=replace(memory.steering, needed=(), objective=None),
+        rivals=replace(memory.rivals, plans=()),
+    )
+    assert Memory.from_json(json.loads(json.dumps(stored))) == expected
+
+
+@pytest.mark.parametrize("needed", [[[HEADROOMS + 1, 2.0]], [[-1, 2.0]], [[3]], [2.0], {"3": 2.0}, None])
+def test_a_count_of_no_headroom_is_refused(needed: object) -> None:
+    with pytest.raises(MemoryFormatError):
+        Memory.from_json(STORED | {"steering": STORED["steering"] | {"needed": needed}})
+
+
+def test_a_headroom_that_no_load_needed_takes_no_room() -> None:
+    needed = tuple(2.5 if place == 7 else 0.0 for place in range(HEADROOMS + 1))
+    assert Memory(steering=Steering(needed=needed)).to_json()["steering"]["needed"] == [[7, 2.5]]
 
 
 @pytest.mark.parametrize("key", ["size", "changes", "recommendations", "lastMetric"])

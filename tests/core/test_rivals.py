@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from controller.core.decide import decide
 from controller.core.memory import Memory, Plan, Rivals
-from controller.core.rivals import MOST_PLANS, PRIOR, Pick, by_forecast, by_reacting, planned, ready, worth
+from controller.core.rivals import MOST_PLANS, PRIOR, Pick, by_forecast, by_reacting, followed, planned, ready, worth
 from tests.builders import FRESH, INTERVAL, NOW, forecast, pods, policy, rules, seconds, seen
 
 # ready after 60 s, held for 300 s
@@ -40,13 +40,13 @@ def _cost(forecast: float, reactive: float, watched: float = LONG) -> Rivals:
 
 @pytest.mark.parametrize(("forecast", "expected"), [(5.0, 1.0), (10.0, 1.0), (10.5, 0.5), (11.0, 0.0), (99.0, 0.0)])
 def test_the_forecast_steps_back_as_it_gets_dearer_than_reacting(forecast: float, expected: float) -> None:
-    assert worth(_cost(forecast, 10.0), 0.01) == pytest.approx(expected, abs=1e-4)
+    assert worth(_cost(forecast, 10.0), 0.01, 0.0) == pytest.approx(expected, abs=1e-4)
 
 
 # a tenth dearer than reacting is no worth at all, in the long run; after the prior's time half of it is believed
 @pytest.mark.parametrize(("watched", "expected"), [(0.0, 1.0), (PRIOR.total_seconds(), 0.5), (LONG, 0.0)])
 def test_little_that_was_watched_says_little(watched: float, expected: float) -> None:
-    assert worth(_cost(11.0, 10.0, watched), 0.01) == pytest.approx(expected, abs=1e-4)
+    assert worth(_cost(11.0, 10.0, watched), 0.01, 0.0) == pytest.approx(expected, abs=1e-4)
 
 
 # the forecast is twice as dear, so by cost alone it has no say; an objective of 1 %
@@ -58,7 +58,15 @@ def test_what_is_cheap_because_it_is_short_too_often_is_no_choice(
     reactive: float, forecast: float, expected: float
 ) -> None:
     short = replace(_cost(20.0, 10.0), judged=LONG, forecast_short=forecast * LONG, reactive_short=reactive * LONG)
-    assert worth(short, 0.01) == pytest.approx(expected, abs=1e-3)
+    assert worth(short, 0.01, unreachable=1.0) == pytest.approx(expected, abs=1e-3)
+
+
+@pytest.mark.parametrize(("unreachable", "expected"), [(0.0, 0.0), (0.0025, 0.0), (0.00375, 0.5), (0.005, 1.0)])
+def test_reacting_that_was_short_too_often_keeps_its_word_where_a_headroom_would_have_helped(
+    unreachable: float, expected: float
+) -> None:
+    short = replace(_cost(20.0, 10.0), judged=LONG, forecast_short=0.01 * LONG, reactive_short=0.05 * LONG)
+    assert worth(short, 0.01, unreachable) == pytest.approx(expected, abs=1e-3)
 
 
 def test_both_ways_are_judged_by_what_they_had_ready() -> None:
@@ -88,6 +96,22 @@ def test_what_is_no_longer_asked_for_is_held_for_the_scale_down_window() -> None
 def test_nothing_is_known_before_the_first_lead_time_is_over() -> None:
     assert ready(_lived([(9, 9)] * 3).rivals, by_forecast, NOW, PATIENT) is None
     assert ready(Rivals(), by_reacting, NOW, PATIENT) is None
+
+
+def test_reacting_follows_what_was_seen_a_lead_time_ago_and_holds_it() -> None:
+    memory = FRESH
+    for tick in range(60):
+        load = 80.0 if tick == 20 else 50.0 if tick < 57 else 90.0
+        rivals = planned(NOW + tick * INTERVAL, load, None, 1, PATIENT, memory)
+        memory = replace(memory, rivals=rivals)
+    assert followed(memory.rivals, NOW + 59 * INTERVAL, PATIENT) == 50.0
+    assert followed(memory.rivals, NOW + 75 * INTERVAL, PATIENT) == 90.0
+    assert followed(Rivals(), NOW, PATIENT) is None
+
+
+def test_without_a_forecast_no_costs_are_compared() -> None:
+    after = planned(NOW, 50.0, None, 7, PATIENT, FRESH)
+    assert (after.watched, after.judged, after.plans[0].reactive) == (0.0, 0.0, 7)
 
 
 @settings(max_examples=50, deadline=None)

@@ -11,10 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.core.decide import decide
-from controller.core.memory import Memory, Recommendation, SizeChange, Steering
+from controller.core.headroom import BOUNDS as HEADROOM_BOUNDS
+from controller.core.headroom import FACTORS
+from controller.core.memory import HEADROOMS, Memory, Recommendation, SizeChange, Steering
 from controller.core.policy import Policy
 from controller.core.series import Sample
-from controller.core.steering import HEADROOM_BOUNDS, HEADROOM_RATE, SHIFT_BOUNDS, SHIFT_RATE, prepared, steered
+from controller.core.steering import HEADROOM_RATE, SHIFT_BOUNDS, SHIFT_RATE, prepared, steered
 from tests.builders import FRESH, INTERVAL, NOW, forecast, policy, seconds, seen
 
 ONE_PERCENT = policy(objective=0.01, lead=seconds(60), high=1000)
@@ -50,6 +52,16 @@ def test_at_first_it_learns_eleven_times_as_fast() -> None:
 def test_replicas_that_were_asked_for_lately_do_not_count(age: float, is_short: bool) -> None:
     grown = replace(TEN, changes=(SizeChange(time=NOW - seconds(age), change=4),))
     assert (_after(70.0, grown).shift > 0.0) is is_short
+
+
+def test_another_objective_has_its_headroom_at_once() -> None:
+    """Of a thousand loads twenty needed four times what was seen: too many for 1 %, and few enough for 5 %."""
+    needed = [0.0] * (HEADROOMS + 1)
+    needed[0], needed[FACTORS.index(4.0)] = 980.0, 20.0
+    steering = replace(LONG_JUDGED, needed=tuple(needed), headroom=1.0, objective=0.05)
+    after = _after(0.0, replace(TEN, steering=steering), rules=policy(objective=0.01, lead=seconds(60), high=1000))
+    assert after.headroom == pytest.approx(4.0, rel=1e-3)
+    assert after.objective == 0.01
 
 
 def test_a_load_is_judged_once() -> None:

@@ -211,6 +211,7 @@ def _configure_logging(settings: Settings) -> None:
     handler.setFormatter(_formatter(settings))
     logging.basicConfig(level=settings.log_level, handlers=[handler])
     logging.getLogger("kopf").setLevel(logging.WARNING)
+    logging.getLogger("botocore").setLevel(logging.WARNING)  # tells at INFO which credentials and endpoints it found
     logging.getLogger("kopf._core.reactor.running").setLevel(logging.ERROR)  # warns that signals are ours: they are
 
 

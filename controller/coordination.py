@@ -69,6 +69,7 @@ def units_for(group: ScalerSpec, known: Known | None, now: datetime) -> Units | 
         asked=known.asked,
         ready=known.ready,
         per_unit=group.coordination.per_unit,
+        decided=known.time,
         patience=known.lead_time + group.interval,
     )
 

@@ -111,7 +111,7 @@ def test_a_circle_of_groups_is_refused_on_both_sides() -> None:
 def test_what_a_group_has_for_its_pods() -> None:
     group = _spec(scaler("nodes", spec=NODES))
     assert units_for(group, KNOWN, NOW + seconds(60)) == Units(
-        name='AutoScalingGroup "workers"', asked=5, ready=3, per_unit=4, patience=seconds(215)
+        name='AutoScalingGroup "workers"', asked=5, ready=3, per_unit=4, decided=KNOWN.time, patience=seconds(215)
     )
 
 

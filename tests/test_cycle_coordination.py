@@ -116,6 +116,20 @@ async def test_nodes_are_asked_before_the_pods_that_need_them() -> None:
     assert (world.sizes, world.target.written) == ((8, 5), [("workers", 5)])
 
 
+async def test_pods_whose_tick_comes_first_wait_for_the_groups() -> None:
+    """With another interval, or another source, the group decides later."""
+    world = World()
+    await world.tick(800, NOW)
+    await world.tick(2000, NOW + TICK, "web")
+    alone = world.sizes
+    await world.tick(2000, NOW + TICK + seconds(5), "nodes")
+    await world.tick(2000, NOW + 2 * TICK, "web")
+    starting = world.sizes
+    await world.tick(2000, NOW + 2 * TICK + START, "nodes")
+    await world.tick(2000, NOW + 2 * TICK + START, "web")
+    assert (alone, starting, world.sizes) == ((8, 2), (8, 5), (20, 5))
+
+
 async def test_pods_are_asked_for_once_their_nodes_serve() -> None:
     world = World()
     await world.tick(800, NOW)

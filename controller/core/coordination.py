@@ -27,13 +27,15 @@ class Pods:
 class Units:
     """What pods run on: of the `asked` units of the group `name`, `ready` serve, each with room for `per_unit` pods.
 
-    `ready`: None where it is not known. `patience`: how long pods wait for units that were asked for.
+    `ready`: None where it is not known. `decided`: when the group last had its say. `patience`: how long pods wait for
+    that, and for units that were asked for.
     """
 
     name: str
     asked: int
     ready: int | None
     per_unit: int
+    decided: datetime
     patience: timedelta
 
 
@@ -65,16 +67,21 @@ def units_kept(pods: Pods | None, per_unit: int, current: int, policy: Policy) -
 def pods_held_back(
     now: datetime, units: Units | None, wishes: tuple[Wish, ...], current: int, policy: Policy
 ) -> Limit | None:
-    """While units that were asked for start: no more pods than those that serve have room for.
+    """While units that were asked for start, or may be asked for yet: no more pods than those that serve have room for.
 
     None: nothing is waited for. Never fewer pods than `current` and minReplicas, nor than were wished for all through
     the units' patience: a launch that fails must not keep pods from asking, say, another group.
     """
-    if units is None or units.ready is None or units.asked <= units.ready:
+    if units is None or units.ready is None:
         return None
     room = units.ready * units.per_unit
+    risen = min((one.since for one in wishes if one.replicas > room), default=now)
+    if units.asked <= units.ready and units.decided >= risen:
+        return None
     overdue = max((one.replicas for one in wishes if now - one.since >= units.patience), default=0)
     why = f"{units.ready} of the {units.asked} units of {units.name} serve, with room for {room}"
+    if units.decided < risen:
+        why += ", and it has not decided yet whether to ask for more"
     if overdue > room:
         why += f"; {overdue} have been wished for as long as units may take to start"
     return Limit(rule=RULE, highest=max(room, current, policy.min_replicas, overdue), why=why)

@@ -20,8 +20,11 @@ SIZES = st.integers(1, 200)
 PER_UNIT = st.integers(1, 12)
 
 
-def units(asked: int, ready: int | None, per_unit: int = 4, patience: timedelta = PATIENCE) -> Units:
-    return Units(name='AutoScalingGroup "nodes"', asked=asked, ready=ready, per_unit=per_unit, patience=patience)
+def units(
+    asked: int, ready: int | None, per_unit: int = 4, patience: timedelta = PATIENCE, decided: datetime = NOW
+) -> Units:
+    name = 'AutoScalingGroup "nodes"'
+    return Units(name=name, asked=asked, ready=ready, per_unit=per_unit, decided=decided, patience=patience)
 
 
 def pods(replicas: int) -> Pods:
@@ -92,6 +95,40 @@ def test_no_pod_is_taken_away(asked: int, ready: int | None, current: int, wish:
 )
 def test_pods_wait_for_nothing_but_units_that_start(known: Units | None) -> None:
     assert pods_held_back(NOW, known, (), 1, policy()) is None
+
+
+@given(ready=st.integers(0, 50), per_unit=PER_UNIT, current=SIZES, wish=SIZES, age=st.integers(1, 100))
+def test_pods_do_not_overtake_a_group_that_has_not_seen_their_wish(
+    ready: int, per_unit: int, current: int, wish: int, age: int
+) -> None:
+    """A group with another interval, or another source, decides later than its pods."""
+    before = units(ready, ready, per_unit, decided=NOW - age * seconds(1))
+    limit = pods_held_back(NOW, before, (), current, policy())
+    assert asked_for(limit, wish) <= max(current, ready * per_unit)
+
+
+@pytest.mark.parametrize(
+    ("risen", "decided", "highest"),
+    [
+        (NOW - TICK, NOW - 2 * TICK, 8),
+        (NOW - TICK, NOW - TICK, None),
+        (NOW - 2 * TICK, NOW - TICK, None),
+        (NOW - PATIENCE, NOW - PATIENCE - TICK, 11),
+    ],
+    ids=["not-decided-since", "decided-at-once", "decided-since", "never-decides"],
+)
+def test_pods_wait_for_the_groups_say_and_no_longer(risen: datetime, decided: datetime, highest: int | None) -> None:
+    limit = pods_held_back(NOW, units(2, 2, decided=decided), (Wish(since=risen, replicas=11),), 5, policy())
+    assert (None if limit is None else limit.highest) == highest
+
+
+def test_the_words_of_waiting_for_the_groups_say() -> None:
+    limit = pods_held_back(NOW, units(2, 2, decided=NOW - TICK), (), 5, policy())
+    assert limit is not None
+    assert limit.why == (
+        '2 of the 2 units of AutoScalingGroup "nodes" serve, with room for 8, '
+        "and it has not decided yet whether to ask for more"
+    )
 
 
 def test_the_words_of_what_is_held_back() -> None:

@@ -1,12 +1,14 @@
 """Which PredictiveScalers exist, and what do they ask for? The cluster's objects, parsed once a generation.
 
-Lives on one event loop: whoever learns of a change elsewhere hands it over. Must not act on anything.
+Their statuses are kept as new as the watch brings them: whoever takes a scaler over from another replica goes on from
+there, and whoever is asked about a scaler that another replica decides for answers from there. Lives on one event
+loop: whoever learns of a change elsewhere hands it over. Must not act on anything.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from controller.spec import GroupRef, ScalerSpec, SpecError, parse
@@ -16,7 +18,8 @@ from controller.spec import GroupRef, ScalerSpec, SpecError, parse
 class Scaler:
     """One PredictiveScaler. `spec` is the error that refused it when it cannot be used.
 
-    `status`: as it was when first seen; what a restarted controller goes on from. `created`: RFC 3339.
+    `status`: the newest that came; what whoever begins to decide goes on from. `created`: RFC 3339. `version`: the
+    resource version, which grows with every write (comparable as a number, so Kubernetes 1.35 on); None where unknown.
     """
 
     namespace: str
@@ -26,6 +29,7 @@ class Scaler:
     created: str
     spec: ScalerSpec | SpecError
     status: Mapping[str, Any]
+    version: int | None = None
 
     @property
     def key(self) -> str:
@@ -48,7 +52,13 @@ def read(body: Mapping[str, Any]) -> Scaler:
         created=metadata.get("creationTimestamp", ""),
         spec=spec,
         status=body.get("status") or {},
+        version=_version(metadata),
     )
+
+
+def _version(metadata: Mapping[str, Any]) -> int | None:
+    text = metadata.get("resourceVersion", "")
+    return int(text) if text.isascii() and text.isdecimal() else None
 
 
 class Registry:
@@ -56,6 +66,7 @@ class Registry:
 
     def __init__(self) -> None:
         self._scalers: dict[str, Scaler] = {}
+        self._names: dict[tuple[str, str], str] = {}
         self._owners: dict[_Target, Scaler] | None = None
         self._groups: dict[tuple[str, str], Scaler] | None = None
 
@@ -74,16 +85,25 @@ class Registry:
             self.put(body)
 
     def put(self, body: Mapping[str, Any]) -> None:
-        """Take in an object; the same generation again (a status change, say) changes nothing."""
+        """Take in an object; of the same generation again, only a status that is not older than the one held."""
         metadata = body["metadata"]
         held = self._scalers.get(metadata["uid"])
-        if held is None or int(metadata.get("generation", 1)) > held.generation:
-            self._scalers[metadata["uid"]] = read(body)
-            self._owners = self._groups = None
+        generation = int(metadata.get("generation", 1))
+        if held is None or generation > held.generation:
+            self._take(read(body))
+        elif generation == held.generation and _is_as_new(version := _version(metadata), held.version):
+            self._scalers[held.uid] = replace(held, status=body.get("status") or {}, version=version)
+
+    def _take(self, scaler: Scaler) -> None:
+        self._scalers[scaler.uid] = scaler
+        self._names[scaler.namespace, scaler.name] = scaler.uid
+        self._owners = self._groups = None
 
     def discard(self, uid: str) -> None:
         """Forget an object."""
-        self._scalers.pop(uid, None)
+        gone = self._scalers.pop(uid, None)
+        if gone is not None and self._names.get((gone.namespace, gone.name)) == uid:
+            del self._names[gone.namespace, gone.name]
         self._owners = self._groups = None
 
     def uids(self) -> frozenset[str]:
@@ -107,7 +127,7 @@ class Registry:
 
     def named(self, namespace: str, name: str) -> Scaler | None:
         """The scaler of that name, if there is one."""
-        return next((one for one in self._scalers.values() if (one.namespace, one.name) == (namespace, name)), None)
+        return self._scalers.get(self._names.get((namespace, name), ""))
 
     def group(self, namespace: str, name: str) -> Scaler | None:
         """The scaler of the group that the pods of the scaler `name` run on: the first to say so, while it acts."""
@@ -124,6 +144,11 @@ class Registry:
             self._owners = _first_by_target(self._scalers.values())
         first = self._owners.get(target, scaler)
         return None if first.uid == scaler.uid else first
+
+
+def _is_as_new(version: int | None, held: int | None) -> bool:
+    """Lists and the watch overtake each other; what has no number counts in the order in which it came."""
+    return version is None or held is None or version >= held
 
 
 _Target = tuple[str, str, str, str]

@@ -59,11 +59,68 @@ def test_an_older_generation_does_not_come_back() -> None:
     assert registry.all()[0].generation == 2
 
 
-def test_the_same_generation_is_the_same_object() -> None:
+def test_the_same_generation_is_not_parsed_again() -> None:
     registry = _registry(body())
-    before = registry.all()[0]
+    before = _spec(registry)
     registry.put(body(status={"desiredReplicas": 3}))
-    assert registry.all()[0] is before
+    assert _spec(registry) is before
+
+
+def _at(version: str, **changes: Any) -> dict[str, Any]:
+    """A PredictiveScaler as of a resource version, which its status names."""
+    made = body(status={"written": version}, **changes)
+    made["metadata"]["resourceVersion"] = version
+    return made
+
+
+@pytest.mark.parametrize(
+    ("versions", "newest"),
+    [
+        (["7", "8"], "8"),
+        (["8", "7"], "8"),
+        (["99", "100"], "100"),
+        (["100", "99"], "100"),
+        (["8", "8"], "8"),
+        (["a", "7"], "7"),
+        (["7", "a"], "a"),
+    ],
+    ids=["later", "overtaken", "as-numbers", "as-numbers-overtaken", "again", "no-number-before", "no-number"],
+)
+def test_the_newest_status_is_kept(versions: list[str], newest: str) -> None:
+    registry = _registry(*(_at(version) for version in versions))
+    assert registry.all()[0].status == {"written": newest}
+
+
+def test_a_list_that_was_overtaken_brings_no_old_status_back() -> None:
+    registry = _registry(_at("7"))
+    known = registry.uids()
+    registry.apply("MODIFIED", _at("9"))
+    registry.sync([_at("8")], known)
+    assert registry.all()[0].status == {"written": "9"}
+
+
+def test_an_older_generation_brings_no_status() -> None:
+    registry = _registry(_at("9", generation=2), _at("10", generation=1))
+    assert registry.all()[0].status == {"written": "9"}
+
+
+def test_a_status_that_was_removed_is_gone() -> None:
+    registry = _registry(_at("7"), {**_at("8"), "status": None})
+    assert registry.all()[0].status == {}
+
+
+def test_found_by_name() -> None:
+    registry = _registry(body("web"), body("api"))
+    found = registry.named("shop", "api")
+    assert (found and found.uid, registry.named("elsewhere", "api")) == ("uid-api", None)
+
+
+def test_a_name_is_that_of_the_object_made_anew_whatever_the_order() -> None:
+    registry = _registry(body(uid="first"), body(uid="second"))
+    registry.discard("first")
+    found = registry.named("shop", "web")
+    registry.discard("second")
+    assert (found and found.uid, registry.named("shop", "web")) == ("second", None)
 
 
 def test_a_list_finds_a_lost_deletion() -> None:

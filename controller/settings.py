@@ -59,6 +59,24 @@ class Settings:
     aws_timeout_seconds: float = 5.0
     """How long one attempt of a call to AWS may take, of three; all metrics of a tick get three times as long."""
 
+    lease_namespace: str = ""
+    """Where the Leases are by which controllers share the scalers; empty: this one alone serves them all."""
+
+    lease_name: str = "predictive-scaler"
+    """What the names of these Leases begin with; controllers with the same are replicas of one another."""
+
+    shards: int = 1
+    """Over how many Leases the scalers are spread, the same for every replica; each has one holder at a time."""
+
+    instance: str = ""
+    """Who this controller is among its replicas, such as its pod's name; empty: the host's name."""
+
+    peer_address: str = ""
+    """Where the other replicas reach this one's HTTP API, as HOST:PORT; empty: nowhere."""
+
+    keda_address: str = ""
+    """Where KEDA's external scaler is served, as HOST:PORT; empty: not at all."""
+
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
         """Read every setting that is there; raises SettingsError for a value or a name that cannot be meant."""
@@ -130,6 +148,12 @@ def _url(name: str, text: str) -> str:
     return text
 
 
+def _shards(name: str, text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and 1 <= int(text[:9]) <= MOST_SHARDS):
+        raise _refused(name, text, f"a whole number from 1 to {MOST_SHARDS}")
+    return int(text)
+
+
 def _positive(unit: str) -> Callable[[str, str], float]:
     def read(name: str, text: str) -> float:
         try:
@@ -148,6 +172,7 @@ def _refused(name: str, text: str, wanted: str) -> SettingsError:
 
 
 MAX_PORT = 65535
+MOST_SHARDS = 256
 _READERS: dict[str, Callable[[str, str], object]] = {
     "prometheus_address": _url,
     "models_dirs": _paths,
@@ -161,4 +186,7 @@ _READERS: dict[str, Callable[[str, str], object]] = {
     "records_mib": _positive("MiB"),
     "query_timeout_seconds": _positive("seconds"),
     "aws_timeout_seconds": _positive("seconds"),
+    "shards": _shards,
+    "peer_address": _address,
+    "keda_address": _address,
 }

@@ -43,6 +43,12 @@ def test_an_empty_value_is_the_default(name: str) -> None:
         ("QUERY_TIMEOUT_SECONDS", "2.5", 2.5),
         ("AWS_TIMEOUT_SECONDS", "2.5", 2.5),
         ("RECORDS_MIB", "0.5", 0.5),
+        ("LEASE_NAMESPACE", "scaling", "scaling"),
+        ("LEASE_NAME", "mine", "mine"),
+        ("SHARDS", "6", 6),
+        ("INSTANCE", "predictive-scaler-0", "predictive-scaler-0"),
+        ("PEER_ADDRESS", "10.0.0.7:8080", "10.0.0.7:8080"),
+        ("KEDA_ADDRESS", "0.0.0.0:9091", "0.0.0.0:9091"),
     ],
 )
 def test_value_by_text(name: str, text: str, value: object) -> None:
@@ -71,6 +77,11 @@ def test_value_by_text(name: str, text: str, value: object) -> None:
         ("MODEL_PLACES", "http://models.internal/"),
         ("MODEL_PLACES", "models"),
         ("MODEL_PLACES", "https://models.internal"),  # models.internal.example would begin like it
+        ("SHARDS", "0"),
+        ("SHARDS", "257"),
+        ("SHARDS", "1.5"),
+        ("PEER_ADDRESS", "10.0.0.7"),
+        ("KEDA_ADDRESS", "9091"),
         ("HTTP_ADRESS", "localhost:80"),
     ],
 )

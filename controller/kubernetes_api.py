@@ -168,9 +168,12 @@ class KubernetesApi:
             answer = await self.get(path, wanted | {"continue": token})
             yield answer
 
-    async def merge_patch(self, path: str, body: Json) -> Json:
-        """The object after merging `body` into it (RFC 7386: null removes, lists are replaced)."""
-        return await self._call("PATCH", path, {"fieldManager": FIELD_MANAGER}, body, MERGE_PATCH)
+    async def merge_patch(self, path: str, body: Json, query: Mapping[str, str] | None = None) -> Json:
+        """The object after merging `body` into it (RFC 7386: null removes, lists are replaced).
+
+        `query`: such as {"dryRun": "All"}, or another field manager.
+        """
+        return await self._call("PATCH", path, {"fieldManager": FIELD_MANAGER} | dict(query or {}), body, MERGE_PATCH)
 
     async def json_patch(self, path: str, operations: list[Json]) -> Json:
         """The object after all `operations` (RFC 6902), or InvalidError if one of them, such as a test, failed."""

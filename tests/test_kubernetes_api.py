@@ -191,6 +191,12 @@ async def test_patches_say_who_writes_and_how(api: KubernetesApi, server: FakeAp
     assert kinds == [("application/merge-patch+json", manager), ("application/json-patch+json", manager)]
 
 
+async def test_a_merge_patch_may_be_tried_only_and_by_another_writer(api: KubernetesApi, server: FakeApiServer) -> None:
+    server.objects[SCALE] = {"metadata": {"resourceVersion": "1"}, "spec": {}}
+    await api.merge_patch(SCALE, {"spec": {}}, {"dryRun": "All", "fieldManager": "somebody"})
+    assert server.calls[-1].query == {"dryRun": "All", "fieldManager": "somebody"}
+
+
 async def test_an_object_is_created(api: KubernetesApi, server: FakeApiServer) -> None:
     assert await api.post("/api/v1/namespaces", {"kind": "Namespace"}) == {"kind": "Namespace"}
 

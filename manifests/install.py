@@ -33,8 +33,8 @@ TRAINING_HEAD = """\
 
 
 def render(helm: Path, *settings: str) -> str:
-    """The chart, its CRD and a namespace for it as one YAML file; `settings` are helm's own flags."""
-    command = [str(helm), "template", NAME, str(CHART), "--namespace", NAME, "--include-crds", *settings]
+    """The chart and a namespace for it as one YAML file; `settings` are helm's own flags."""
+    command = [str(helm), "template", NAME, str(CHART), "--namespace", NAME, "--skip-tests", *settings]
     rendered = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)  # noqa: S603 - our own words
     return HEAD + rendered.stdout
 

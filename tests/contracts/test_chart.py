@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ VALUES = (install.CHART / "values.yaml").read_text()
 ALL_VALUES_SET = (
     "--set=prometheus.address=http://prometheus:9090,models.dirs={/models,/more},watchNamespaces={shop,search}",
     "--set=models.places={s3://models/,oci://ghcr.io/me/},models.cache.mib=64,models.registrySecret=logins",
+    "--set=replicas=3,shards=6,keda.enabled=true,keda.port=9092",
     "--set=log.level=DEBUG,log.format=text,service.port=9090,image.tag=v1,priorityClassName=high",
 )
 LEAST = [
@@ -29,6 +31,8 @@ LEAST = [
     (["autoscaling"], ["horizontalpodautoscalers"], ["list"]),
     (["events.k8s.io"], ["events"], ["create"]),
 ]
+POD = {"metadata.name": "predictive-scaler-0", "metadata.namespace": install.NAME, "status.podIP": "10.0.0.7"}
+REPLICA = Settings(instance=POD["metadata.name"], lease_namespace=install.NAME, peer_address="10.0.0.7:8080")
 MODELS_CACHE = Path("/var/cache/predictive-scaler/models")
 PAIR = install.FILE.parent / "examples" / "aws-pods-and-nodes.yaml"
 PODS = ([""], ["pods"], ["list"])
@@ -47,8 +51,8 @@ def rendered(helm: Path, *settings: str) -> list[Object]:
     return documents(install.render(helm, *settings))
 
 
-def only(objects: list[Object], kind: str) -> Object:
-    (found,) = (found for found in objects if found["kind"] == kind)
+def only(objects: list[Object], kind: str, name: str = install.NAME) -> Object:
+    (found,) = (found for found in objects if (found["kind"], found["metadata"]["name"]) == (kind, name))
     return found
 
 
@@ -70,7 +74,15 @@ def volume(objects: list[Object], path: Path) -> Object:
 
 
 def environment(objects: list[Object]) -> dict[str, str]:
-    return {variable["name"]: variable["value"] for variable in container(objects)["env"]}
+    """What the container is given, as it is in the pod `POD`."""
+    given = {
+        one["name"]: one.get("value") or POD[one["valueFrom"]["fieldRef"]["fieldPath"]] for one in variables(objects)
+    }
+    return {name: value.replace("$(POD_IP)", given["POD_IP"]) for name, value in given.items()}
+
+
+def variables(objects: list[Object]) -> list[Object]:
+    return list(container(objects)["env"])
 
 
 def test_the_crd_has_the_names_that_the_code_uses() -> None:
@@ -130,24 +142,26 @@ def test_secrets_and_pods_can_be_left_out(helm: Path, settings: str, left: list[
 
 def test_namespaces_get_roles_and_nothing_is_granted_cluster_wide(helm: Path) -> None:
     objects = rendered(helm, "--set=watchNamespaces={shop,search}")
-    roles = [found for found in objects if found["apiVersion"].startswith("rbac.")]
-    assert [(found["kind"], found["metadata"]["namespace"]) for found in roles] == [
-        ("Role", "shop"),
-        ("Role", "search"),
-        ("RoleBinding", "shop"),
-        ("RoleBinding", "search"),
-    ]
-    assert rules(roles[0]) == [*LEAST, PODS, SECRETS]
+    granted = [found for found in objects if found["apiVersion"].startswith("rbac.")]
+    assert {found["kind"] for found in granted} == {"Role", "RoleBinding"}
+    for namespace in ("shop", "search"):
+        role, binding = (found for found in granted if found["metadata"]["namespace"] == namespace)
+        assert rules(role) == [*LEAST, PODS, SECRETS]
+        assert binding["roleRef"]["name"] == role["metadata"]["name"]
 
 
 def test_the_controller_knows_every_setting_it_is_given(helm: Path) -> None:
-    assert Settings.from_environment(environment(rendered(helm, *ALL_VALUES_SET))) == Settings(
+    assert Settings.from_environment(environment(rendered(helm, *ALL_VALUES_SET))) == replace(
+        REPLICA,
         prometheus_address="http://prometheus:9090",
         models_dirs=(Path("/models"), Path("/more")),
         models_cache=MODELS_CACHE,
         models_cache_mib=64.0,
         model_places=("s3://models/", "oci://ghcr.io/me/"),
         http_address="0.0.0.0:9090",
+        peer_address="10.0.0.7:9090",
+        keda_address="0.0.0.0:9092",
+        shards=6,
         namespaces=("shop", "search"),
         log_level="DEBUG",
         log_format="text",
@@ -156,11 +170,11 @@ def test_the_controller_knows_every_setting_it_is_given(helm: Path) -> None:
 
 def test_by_default_the_controller_listens_where_its_probes_ask(installed: list[Object]) -> None:
     settings = Settings.from_environment(environment(installed))
-    assert settings == Settings(http_address="0.0.0.0:8080", models_cache=MODELS_CACHE)
+    assert settings == replace(REPLICA, http_address="0.0.0.0:8080", models_cache=MODELS_CACHE)
 
 
 def test_placed_models_are_written_where_the_root_is_not(helm: Path) -> None:
-    claimed = rendered(helm, "--set=models.cache.persistentVolumeClaim=kept")
+    claimed = rendered(helm, "--set=replicas=1,models.cache.persistentVolumeClaim=kept")
     assert volume(claimed, MODELS_CACHE) == {"persistentVolumeClaim": {"claimName": "kept"}}
     by_default = rendered(helm, "--set=models.cache.mib=100")
     assert volume(by_default, MODELS_CACHE) == {"emptyDir": {"sizeLimit": "420Mi"}}

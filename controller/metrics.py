@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set, Sized
+from collections import defaultdict
+from collections.abc import Mapping, Sequence, Sized
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeVar, cast
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+    disable_created_metrics,
+)
 
+from controller import RELEASE
 from controller.conditions import Condition, Status
+from controller.core.calibration import MIN_SETTLED
 from controller.core.comparison import Estimate
 from controller.core.decide import Decision
 from controller.core.experiment import Arm
 from controller.core.forecast import Forecast
-from controller.core.memory import Steering
+from controller.core.memory import Steering, TrackRecord
 from controller.core.policy import Policy
+from controller.core.replicas import needed
 from controller.experiment import Trial
 from controller.grading import Grade
 from controller.outcome import Beside, Outcome, Stage
@@ -27,6 +40,50 @@ _SCALER = ("namespace", "scaler")
 _GRADED = ("window", "who")
 _CALL = ("service", "operation")
 _M = TypeVar("_M", Gauge, Counter)
+_Labels = tuple[str, ...]
+
+SERIES_OF_A_SCALER = 80
+"""No scaler has more, but for a few errors and rules that it seldom meets; most have some 50."""
+
+LABELS = {
+    "namespace": "the PredictiveScaler's",
+    "scaler": "its name",
+    "level": "two: `0.5` and the one that is prepared for, such as `0.99`",
+    "lead": "seconds, three at most: the scaler's own lead time with one interval, `1800` and `3600`",
+    "source": "`seen`, `forecast`, `decided`",
+    "bound": "of replicas `min` and `max`; of a difference `estimate`, `low`, `high`",
+    "forecaster": "`model`, `persistence`, `seasonal`",
+    "type": "of a condition, five at most: `Ready`, `MetricsAvailable`, `Forecasting`, `AbleToScale`, `Recommended`",
+    "status": "`True`, `False`, `Unknown`",
+    "reason": "one of those in [conditions](../guide/conditions.md); of a condition only the one that holds now",
+    "mode": "of the spec: `Observe`, `Active`, `Paused`, `Experiment`; only the one that holds now",
+    "kind": "of the target; only the one that holds now",
+    "target": "the target's name; only the one that holds now",
+    "model": "name and version of the model; only the one that holds now, empty without one",
+    "rule": "one of some fifteen that [explain](../guide/explain.md) names",
+    "direction": "`up`, `down`",
+    "step": "of a tick: `observe`, `forecast`, `read`, `coordinate`, `lead-time`, `decide`, `act`, `report`",
+    "window": "`1d`, `7d`, `14d`",
+    "who": "`own`: what the scaler would have had; `actual`: what the workload had",
+    "arm": "`predictive`, `reactive`",
+    "figure": "`replica_hours`, `under_provisioned`",
+    "service": "of AWS: five at most",
+    "operation": "of that service: some ten in all",
+    "scheme": "`s3`, `https`, `oci`",
+    "outcome": "`new`, `unchanged`, `failed`",
+    "release": "of the controller",
+}
+"""What each label says, and how many values there are of it: no label holds a load, a message, a time or a pod."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Family:
+    """One metric in words: `name` as it is scraped, `kind`: gauge, counter or histogram; `labels`: keys of LABELS."""
+
+    name: str
+    kind: str
+    labels: _Labels
+    text: str
 
 
 def _leads(spec: ScalerSpec, outcome: Outcome) -> tuple[timedelta, ...]:
@@ -46,20 +103,47 @@ class Metrics:
     def __init__(self) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # else each counter has a second series
         self.registry = CollectorRegistry()
-        self._children: dict[str, dict[tuple[Gauge | Counter, tuple[str, ...]], Gauge | Counter]] = {}
+        self.families: list[Family] = []
+        self._children: dict[str, _Children] = {}
         self._keys: dict[str, str] = {}
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        self._declare_sizes()
+        self._declare_forecast()
+        self._declare_steering()
+        self._declare_verdicts()
+        self._declare_state()
+        self._declare_process()
+
+    def _declare_sizes(self) -> None:
+        """The load, and the sizes that follow."""
         self._load = self._gauge("load", "Load that is seen now.")
-        self._forecast = self._gauge(
-            "forecast_load", "Forecast load by quantile and by seconds ahead.", "level", "lead"
-        )
         self._demand = self._gauge("demand_load", "Load to be ready for, by who named it.", "source")
+        self._each = self._gauge("replica_load", "Load that one replica serves well: targetPerReplica.")
         self._desired = self._gauge("desired_replicas", "Replicas that the last decision asked for.")
+        self._reactive = self._gauge(
+            "reactive_replicas",
+            "Replicas for the load that is seen alone, within the bounds and before any other rule.",
+        )
+        self._bounds = self._gauge("replicas_bound", "The spec's least and most replicas.", "bound")
         self._current = self._gauge("current_replicas", "Replicas that the target asks for.")
         self._ready = self._gauge("ready_replicas", "Of the replicas, those that serve, where the target tells.")
         self._warm = self._gauge("warm_replicas", "Further ones that wait half started, where the target tells.")
+
+    def _declare_forecast(self) -> None:
+        """What is forecast, and how good that was."""
+        self._forecast = self._gauge(
+            "forecast_load", "Forecast load by quantile and by seconds ahead.", "level", "lead"
+        )
         self._trust = self._gauge("forecast_weight", "How far the forecast counts, 0 to 1.")
+        self._loss = self._gauge(
+            "forecast_loss", "Mean pinball loss of late forecasts, in units of load: less is better.", "forecaster"
+        )
         self._coverage = self._gauge("forecast_coverage_ratio", "Share of late forecasts whose upper quantile held.")
         self._nominal = self._gauge("forecast_coverage_nominal_ratio", "Share of them in which it should hold.")
+
+    def _declare_steering(self) -> None:
+        """What an objective came to, and by what means."""
         self._short = self._gauge(
             "under_provisioned_ratio", "Share of late loads that were more than the ready replicas serve well."
         )
@@ -72,6 +156,9 @@ class Metrics:
         )
         self._lead_time = self._gauge("lead_time_seconds", "How long a new replica is taken to need until it serves.")
         self._turns = self._gauge("direction_changes", "Turns from growing to shrinking or back within the last hour.")
+
+    def _declare_verdicts(self) -> None:
+        """What Observe and Experiment found out."""
         self._grade_replicas = self._gauge(
             "grade_replica_hours", "Replica-hours of what mode Observe would have had, and of what was.", *_GRADED
         )
@@ -88,11 +175,24 @@ class Metrics:
             "hour, and of the under_provisioned share of the time.",
             *("figure", "bound"),
         )
+
+    def _declare_state(self) -> None:
+        """What the scaler is and did."""
         self._condition = self._gauge("condition", "1 where the condition is True, 0 where it is not.", "type")
+        self._reason = self._gauge(
+            "condition_reason", "1: the status and the reason that a condition has now.", "type", "status", "reason"
+        )
+        self._info = self._gauge("info", "1: what the scaler is now.", "mode", "kind", "target", "model")
+        self._ticked = self._gauge("tick_timestamp_seconds", "When the scaler last ticked, in seconds since 1970.")
+        self._interval = self._gauge("tick_interval_seconds", "How often it is meant to tick.")
         self._decisions = self._counter("decisions", "Decisions by the rule that took part.", "rule")
         self._changes = self._counter("scale_changes", "Sizes written, by direction.", "direction")
         self._errors = self._counter("errors", "Problems by the step of the tick and the reason.", "step", "reason")
-        self._scalers = Gauge("predictive_scaler_scalers", "PredictiveScalers known.", registry=self.registry)
+
+    def _declare_process(self) -> None:
+        """What is the controller's own and of no single scaler."""
+        self._scalers = self._own_gauge("scalers", "PredictiveScalers known.")
+        self._own_gauge("build_info", "1: the release that runs.", "release").labels(RELEASE).set(1.0)
         self._lag = self._histogram("tick_lag_seconds", "How late a scaler's tick began.")
         self._query = self._histogram("query_seconds", "How long a query to a metric system took.")
         self._called = self._histogram(
@@ -106,22 +206,22 @@ class Metrics:
     def tell(self, scaler: Scaler, outcome: Outcome, conditions: Sequence[Condition]) -> None:
         """Take in one scaler's tick."""
         self._keys[scaler.uid] = scaler.key
-        self._silence(scaler, self._condition)
-        for condition in conditions:
-            self._set(scaler, self._condition, float(condition.status is Status.TRUE), condition.type.value)
+        self._set(scaler, self._ticked, outcome.time.timestamp())
+        self._tell_conditions(scaler, conditions)
+        self._tell_spec(scaler, outcome)
         for problem in outcome.problems:
             self.failed(scaler, problem.stage, problem.reason)
         if outcome.decision is None:
-            self._silence(scaler, self._load, self._demand, self._current, self._trust, self._coverage)
+            self._silence(scaler, self._load, self._demand, self._current, self._trust, self._coverage, self._loss)
             self._silence(scaler, self._short, self._shift, self._headroom, self._turns, self._lead_time)
+            self._silence(scaler, self._reactive)
         else:
             self._tell_decision(scaler, outcome.decision, is_written=outcome.is_written)
             self._set(scaler, self._current, outcome.current_replicas)
             self._set(scaler, self._turns, len(outcome.memory.turns))
             self._tell_steering(scaler, outcome.decision, outcome.memory.steering)
+            self._tell_losses(scaler, outcome.memory.track)
         self._tell_beside(scaler, outcome.beside)
-        if isinstance(scaler.spec, ScalerSpec):
-            self._tell_promise(scaler, scaler.spec.policy)
         if outcome.lead_time is not None:
             self._set(scaler, self._lead_time, outcome.lead_time.duration.total_seconds())
         self._tell_grade(scaler, outcome.grade)
@@ -162,8 +262,33 @@ class Metrics:
         """Drop the series of a scaler that is gone, unless another one has its name by now."""
         key = self._keys.pop(uid, None)
         if key is not None and key not in self._keys.values():
-            for metric, labels in self._children.pop(key, {}):
-                metric.remove(*labels)
+            for metric, held in self._children.pop(key, {}).items():
+                for labels in held:
+                    metric.remove(*labels)
+
+    def _tell_conditions(self, scaler: Scaler, conditions: Sequence[Condition]) -> None:
+        self._silence(scaler, self._condition)
+        for one in conditions:
+            self._set(scaler, self._condition, float(one.status is Status.TRUE), one.type.value)
+        reasons = [(one.type.value, one.status.value, str(one.reason)) for one in conditions]
+        self._set_only(scaler, self._reason, dict.fromkeys(reasons, 1.0))
+
+    def _tell_spec(self, scaler: Scaler, outcome: Outcome) -> None:
+        """What the spec says; of one that is refused nothing is known."""
+        spec = scaler.spec
+        if not isinstance(spec, ScalerSpec):
+            self._set_only(scaler, self._info, {})
+            self._silence(scaler, self._each, self._bounds, self._nominal, self._objective, self._interval)
+            return
+        card = None if outcome.model is None else outcome.model.card
+        model = "" if card is None else f"{card.name} {card.version}"
+        labels = (spec.mode.value, spec.target.kind, spec.target.name, model)
+        self._set_only(scaler, self._info, {labels: 1.0})
+        self._set(scaler, self._interval, spec.interval.total_seconds())
+        self._set(scaler, self._each, spec.policy.target_per_replica)
+        self._set(scaler, self._bounds, spec.policy.min_replicas, "min")
+        self._set(scaler, self._bounds, spec.policy.max_replicas, "max")
+        self._tell_promise(scaler, spec.policy)
 
     def _tell_decision(self, scaler: Scaler, decision: Decision, *, is_written: bool) -> None:
         demand = decision.demand
@@ -174,11 +299,21 @@ class Metrics:
         self._set(scaler, self._desired, decision.replicas)
         self._set(scaler, self._trust, demand.weight)
         self._set(scaler, self._coverage, decision.coverage)
+        self._set(scaler, self._reactive, _by_reacting(scaler, demand.reactive))
         for step in decision.steps:
             self._child(scaler, self._decisions, step.rule).inc()
         if is_written:
             direction = "up" if decision.replicas > decision.current else "down"
             self._child(scaler, self._changes, direction).inc()
+
+    def _tell_losses(self, scaler: Scaler, track: TrackRecord) -> None:
+        """A scaler that never had a forecast has no such series, and a few forecasts say nothing."""
+        if track.settled < MIN_SETTLED:
+            self._silence(scaler, self._loss)
+            return
+        losses = {"model": track.loss, "persistence": track.loss_persistence, "seasonal": track.loss_seasonal}
+        for forecaster, loss in losses.items():
+            self._set(scaler, self._loss, loss / track.settled, forecaster)
 
     def _tell_beside(self, scaler: Scaler, beside: Beside | None) -> None:
         """Most targets tell nothing more than their size, and have no such series."""
@@ -239,25 +374,30 @@ class Metrics:
             self._set(scaler, self._difference, value, figure, bound)
 
     def _tell_forecast(self, scaler: Scaler, spec: ScalerSpec, outcome: Outcome, forecast: Forecast) -> None:
-        leads = _leads(spec, outcome)
-        for lead in leads:
-            for level in (0.5, spec.policy.level):
-                at = outcome.time + lead
-                load = forecast.peak(level, at - timedelta.resolution, at)
-                self._set(scaler, self._forecast, load, f"{level:g}", _seconds(lead))
-        self._drop_leads_but(scaler, {_seconds(lead) for lead in leads})
+        leads = {_seconds(lead): outcome.time + lead for lead in _leads(spec, outcome)}
+        levels = {f"{level:g}": level for level in (0.5, spec.policy.level)}
+        loads = {
+            (name, lead): forecast.peak(level, at - timedelta.resolution, at)
+            for lead, at in leads.items()
+            for name, level in levels.items()
+        }
+        self._set_only(scaler, self._forecast, loads)
 
-    def _drop_leads_but(self, scaler: Scaler, leads: Set[str]) -> None:
-        """A lead time that is learnt changes with the pods: each one would leave series behind."""
-        children = self._children[scaler.key]
-        for metric, labels in [key for key in children if key[0] is self._forecast and key[1][-1] not in leads]:
-            metric.remove(*labels)
-            del children[metric, labels]
+    def _set_only(self, scaler: Scaler, gauge: Gauge, values: Mapping[_Labels, float | None]) -> None:
+        """These series and no others: what a label said before, such as a lead time that was learnt, is no more."""
+        for labels, value in values.items():
+            self._set(scaler, gauge, value, *labels)
+        held = self._children.get(scaler.key, {}).get(gauge, {})
+        if len(held) > len(values):
+            for labels in [labels for labels in held if labels[len(_SCALER) :] not in values]:
+                gauge.remove(*labels)
+                del held[labels]
 
     def _silence(self, scaler: Scaler, *gauges: Gauge) -> None:
         """What these showed is not known now."""
-        for (metric, _), child in self._children.get(scaler.key, {}).items():
-            if metric in gauges:
+        children = self._children.get(scaler.key, {})
+        for gauge in gauges:
+            for child in children.get(gauge, {}).values():
                 cast("Gauge", child).set(float("nan"))
 
     def _set(self, scaler: Scaler, gauge: Gauge, value: float | None, *labels: str) -> None:
@@ -267,17 +407,40 @@ class Metrics:
     def _child(self, scaler: Scaler, metric: _M, *labels: str) -> _M:
         """The series of a scaler, remembered so that it can be found at once and dropped with the scaler."""
         values = (scaler.namespace, scaler.name, *labels)
-        children = self._children.setdefault(scaler.key, {})
-        child = children.get((metric, values))
+        held = self._children.setdefault(scaler.key, defaultdict(dict))[metric]
+        child = held.get(values)
         if child is None:
-            child = children[metric, values] = metric.labels(*values)
+            child = held[values] = metric.labels(*values)
         return cast("_M", child)
 
     def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
-        return Gauge(f"predictive_scaler_{name}", text, (*_SCALER, *labels), registry=self.registry)
+        return self._own_gauge(name, text, *_SCALER, *labels)
+
+    def _own_gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        """One that is the controller's own and not a scaler's."""
+        return Gauge(self._name(name, "gauge", text, labels), text, labels, registry=self.registry)
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
-        return Counter(f"predictive_scaler_{name}", text, (*_SCALER, *labels), registry=self.registry)
+        labels = (*_SCALER, *labels)
+        return Counter(self._name(f"{name}_total", "counter", text, labels), text, labels, registry=self.registry)
 
     def _histogram(self, name: str, text: str, *labels: str) -> Histogram:
-        return Histogram(f"predictive_scaler_{name}", text, labels, registry=self.registry, buckets=SECONDS)
+        name = self._name(name, "histogram", text, labels)
+        return Histogram(name, text, labels, registry=self.registry, buckets=SECONDS)
+
+    def _name(self, name: str, kind: str, text: str, labels: _Labels) -> str:
+        """The whole name; the family is noted for the reference."""
+        family = Family(name=f"predictive_scaler_{name}", kind=kind, labels=labels, text=text)
+        self.families.append(family)
+        return family.name
+
+
+_Children = defaultdict[Gauge | Counter, dict[_Labels, Gauge | Counter]]
+
+
+def _by_reacting(scaler: Scaler, load: float | None) -> int | None:
+    """The size for `load` within the spec's bounds; None where either is not known."""
+    if load is None or not isinstance(scaler.spec, ScalerSpec):
+        return None
+    policy = scaler.spec.policy
+    return min(max(needed(load, policy), policy.min_replicas), policy.max_replicas)

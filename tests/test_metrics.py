@@ -8,17 +8,18 @@ from typing import Any
 
 import pytest
 
+from controller import RELEASE
 from controller.conditions import conditions
 from controller.core.decide import decide
 from controller.core.experiment import Arm
 from controller.core.forecast import Forecast
-from controller.core.memory import Steering
+from controller.core.memory import Steering, TrackRecord
 from controller.core.scorecard import Scorecard, Tally, added
 from controller.core.shadow import Shadow
 from controller.core.startup import LeadTime
 from controller.experiment import Trial
 from controller.grading import Grade
-from controller.metrics import Metrics
+from controller.metrics import LABELS, SERIES_OF_A_SCALER, Metrics
 from controller.outcome import Beside, Outcome, Problem, Stage
 from tests.builders import FRESH, NOW, STEP, forecast, policy, scaler, seconds, seen
 from tests.trials import trial
@@ -354,3 +355,119 @@ def test_fetches_of_models_are_timed_by_what_came_of_them() -> None:
     metrics.fetched("s3", "unchanged", 0.5)
     labels = {"scheme": "s3", "outcome": "unchanged"}
     assert metrics.registry.get_sample_value("predictive_scaler_model_fetch_seconds_sum", labels) == 0.5
+
+
+@pytest.mark.parametrize(
+    ("name", "labels", "value"),
+    [
+        ("replica_load", {}, 100),
+        ("replicas_bound", {"bound": "min"}, 2),
+        ("replicas_bound", {"bound": "max"}, 30),
+        ("tick_timestamp_seconds", {}, NOW.timestamp()),
+        ("tick_interval_seconds", {}, 15),
+        ("info", {"mode": "Observe", "kind": "Deployment", "target": "web", "model": ""}, 1),
+        ("condition_reason", {"type": "Ready", "status": "True", "reason": "Observing"}, 1),
+    ],
+)
+def test_what_a_scaler_is(name: str, labels: dict[str, str], value: float) -> None:
+    metrics, outcome = Metrics(), Outcome(time=NOW, memory=FRESH)
+    watched = scaler(spec={"mode": "Observe", "minReplicas": 2, "maxReplicas": 30})
+    metrics.tell(watched, outcome, conditions(watched, outcome, ()))
+    assert _value(metrics, name, **labels) == value
+
+
+@pytest.mark.parametrize(
+    ("load", "replicas"), [pytest.param(1001, 11, id="by-load"), pytest.param(1e9, 30, id="at-max"), (0, 1)]
+)
+def test_what_reacting_alone_asks_for(load: float, replicas: int) -> None:
+    metrics = Metrics()
+    decision, memory = decide(NOW, seen(load), LONG, 3, policy(each=50), FRESH)
+    metrics.tell(scaler(spec={"maxReplicas": 30}), Outcome(time=NOW, decision=decision, memory=memory), ())
+    assert _value(metrics, "reactive_replicas") == replicas
+
+
+@pytest.mark.parametrize(("forecaster", "loss"), [("model", 1.5), ("persistence", 3), ("seasonal", 2)])
+def test_losses_are_means_over_the_forecasts_that_were_scored(forecaster: str, loss: float) -> None:
+    metrics, track = Metrics(), TrackRecord(settled=10, loss=15, loss_persistence=30, loss_seasonal=20)
+    _tell(metrics, memory=replace(FRESH, track=track))
+    assert _value(metrics, "forecast_loss", forecaster=forecaster) == loss
+
+
+def test_losses_of_too_few_forecasts_are_not_told() -> None:
+    metrics, track = Metrics(), TrackRecord(settled=5, loss=15)
+    _tell(metrics, memory=replace(FRESH, track=track))
+    assert _value(metrics, "forecast_loss", forecaster="model") is None
+
+
+def _labels(metrics: Metrics, name: str) -> list[dict[str, str]]:
+    """The labels of each series of a metric."""
+    (family,) = (one for one in metrics.registry.collect() if one.name == f"predictive_scaler_{name}")
+    return [sample.labels for sample in family.samples]
+
+
+def test_of_a_condition_only_the_reason_that_holds_is_told() -> None:
+    metrics = Metrics()
+    _tell(metrics, problems=(Problem(stage=Stage.OBSERVE, reason="MetricTimeout", message=""),), decision=None)
+    _tell(metrics)
+    told = [labels["reason"] for labels in _labels(metrics, "condition_reason") if labels["type"] == "MetricsAvailable"]
+    assert told == ["MetricsFound"]
+
+
+def test_what_a_scaler_was_is_no_more() -> None:
+    metrics, outcome = Metrics(), Outcome(time=NOW, memory=FRESH)
+    for mode in ("Observe", "Active"):
+        metrics.tell(scaler(spec={"mode": mode}), outcome, ())
+    assert [labels["mode"] for labels in _labels(metrics, "info")] == ["Active"]
+
+
+def test_of_a_spec_that_is_refused_nothing_is_known() -> None:
+    metrics, outcome = Metrics(), Outcome(time=NOW, memory=FRESH)
+    refused = scaler(spec={"metric": {"targetPerReplica": "0"}})
+    for one in (scaler(), refused):
+        metrics.tell(one, outcome, conditions(one, outcome, ()))
+    assert _labels(metrics, "info") == []
+    assert math.isnan(_value(metrics, "replicas_bound", bound="max") or 0.0)
+    assert _value(metrics, "condition_reason", type="Ready", status="False", reason="SpecInvalid") == 1
+
+
+@pytest.mark.parametrize("name", ["process_resident_memory_bytes", "process_cpu_seconds_total", "process_open_fds"])
+def test_the_process_is_measured(name: str) -> None:
+    assert (Metrics().registry.get_sample_value(name) or 0.0) > 0.0
+
+
+def test_the_release_is_told() -> None:
+    assert Metrics().registry.get_sample_value("predictive_scaler_build_info", {"release": RELEASE}) == 1
+
+
+def test_every_family_is_noted_as_it_is_scraped() -> None:
+    metrics = Metrics()
+    scraped = {one.name for one in metrics.registry.collect() if one.name.startswith("predictive_scaler_")}
+    assert {one.name.removesuffix("_total") for one in metrics.families} == scraped
+
+
+def test_every_label_is_explained() -> None:
+    assert {label for family in Metrics().families for label in family.labels} == LABELS.keys()
+
+
+def test_a_scaler_has_a_bounded_number_of_series_whatever_happens_to_it() -> None:
+    """A thousand ticks with all that can be told, each with another lead time, reason, bound and mode."""
+    metrics = Metrics()
+    decision, _ = decide(NOW, seen(52), LONG, 3, policy(), FRESH)
+    for number in range(1000):
+        outcome = Outcome(
+            time=NOW + seconds(number),
+            decision=replace(decision, under_provisioned=0.02),
+            beside=Beside(ready=2, warm=5),
+            is_written=True,
+            forecast=LONG,
+            lead_time=LeadTime.given(seconds(number)),
+            problems=(Problem(stage=Stage.OBSERVE, reason=("MetricEmpty", "MetricStale")[number % 2], message=""),),
+            grade=_graded(),
+            trial=trial(turn=Arm.PREDICTIVE),
+            memory=replace(STEERED, track=TrackRecord(settled=10, loss=15)),
+        )
+        spec = {"mode": ("Observe", "Active", "Experiment")[number % 3], "maxReplicas": 1 + number}
+        watched = scaler(spec=spec | {"objective": {"underProvisionedTime": "1%"}})
+        metrics.tell(watched, outcome, conditions(watched, outcome, ()))
+    told = [sample for one in metrics.registry.collect() for sample in one.samples if "scaler" in sample.labels]
+    assert SERIES_OF_A_SCALER - 10 <= len(told) <= SERIES_OF_A_SCALER

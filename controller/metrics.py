@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence, Sized
+from collections.abc import Mapping, Sequence, Set, Sized
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeVar, cast
@@ -26,13 +26,12 @@ from controller.core.decide import Decision
 from controller.core.experiment import Arm
 from controller.core.forecast import Forecast
 from controller.core.memory import Steering, TrackRecord
-from controller.core.policy import Policy
 from controller.core.replicas import needed
 from controller.experiment import Trial
 from controller.grading import Grade
 from controller.outcome import Beside, Outcome, Stage
 from controller.registry import Scaler
-from controller.spec import ScalerSpec
+from controller.spec import ScalerSpec, SpecError
 
 LEADS = (timedelta(minutes=30), timedelta(hours=1))  # beside the scaler's own lead
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -41,6 +40,7 @@ _GRADED = ("window", "who")
 _CALL = ("service", "operation")
 _M = TypeVar("_M", Gauge, Counter)
 _Labels = tuple[str, ...]
+_NAN = float("nan")
 
 SERIES_OF_A_SCALER = 80
 """No scaler has more, but for a few errors and rules that it seldom meets; most have some 50."""
@@ -104,8 +104,9 @@ class Metrics:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # else each counter has a second series
         self.registry = CollectorRegistry()
         self.families: list[Family] = []
-        self._children: dict[str, _Children] = {}
+        self._children: defaultdict[str, _Children] = defaultdict(lambda: defaultdict(dict))
         self._keys: dict[str, str] = {}
+        self._specs: dict[str, ScalerSpec | SpecError] = {}
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
         self._declare_sizes()
@@ -226,13 +227,14 @@ class Metrics:
             self._set(scaler, self._lead_time, outcome.lead_time.duration.total_seconds())
         self._tell_grade(scaler, outcome.grade)
         self._tell_trial(scaler, outcome.trial)
-        self._silence(scaler, self._forecast)
-        if outcome.forecast is not None and isinstance(scaler.spec, ScalerSpec):
+        if outcome.forecast is None or not isinstance(scaler.spec, ScalerSpec):
+            self._silence(scaler, self._forecast)
+        else:
             self._tell_forecast(scaler, scaler.spec, outcome, outcome.forecast)
 
     def failed(self, scaler: Scaler, stage: Stage, reason: str) -> None:
         """Something went wrong at a step of a scaler's tick."""
-        self._child(scaler, self._errors, stage.value, reason).inc()
+        self._child(scaler, self._errors, (stage.value, reason)).inc()
 
     def queried(self, seconds: float) -> None:
         """How long a query took."""
@@ -262,33 +264,41 @@ class Metrics:
         """Drop the series of a scaler that is gone, unless another one has its name by now."""
         key = self._keys.pop(uid, None)
         if key is not None and key not in self._keys.values():
+            self._specs.pop(key, None)
             for metric, held in self._children.pop(key, {}).items():
                 for labels in held:
-                    metric.remove(*labels)
+                    metric.remove(*key.split("/"), *labels)
 
     def _tell_conditions(self, scaler: Scaler, conditions: Sequence[Condition]) -> None:
-        self._silence(scaler, self._condition)
-        for one in conditions:
-            self._set(scaler, self._condition, float(one.status is Status.TRUE), one.type.value)
-        reasons = [(one.type.value, one.status.value, str(one.reason)) for one in conditions]
-        self._set_only(scaler, self._reason, dict.fromkeys(reasons, 1.0))
+        told = {(one.type.value,): float(one.status is Status.TRUE) for one in conditions}
+        self._set_all(scaler, self._condition, told)
+        self._mark(scaler, self._reason, {(one.type.value, one.status.value, str(one.reason)) for one in conditions})
 
     def _tell_spec(self, scaler: Scaler, outcome: Outcome) -> None:
-        """What the spec says; of one that is refused nothing is known."""
-        spec = scaler.spec
-        if not isinstance(spec, ScalerSpec):
-            self._set_only(scaler, self._info, {})
+        """What the spec says, once: it is frozen. Of one that is refused nothing is known."""
+        spec, key = scaler.spec, scaler.key
+        is_new = self._specs.get(key) is not spec
+        self._specs[key] = spec
+        if isinstance(spec, ScalerSpec):
+            card = None if outcome.model is None else outcome.model.card
+            model = "" if card is None else f"{card.name} {card.version}"
+            self._mark(scaler, self._info, {(spec.mode.value, spec.target.kind, spec.target.name, model)})
+            if is_new:
+                self._tell_promise(scaler, spec)
+        elif is_new:
+            self._mark(scaler, self._info, set())
             self._silence(scaler, self._each, self._bounds, self._nominal, self._objective, self._interval)
-            return
-        card = None if outcome.model is None else outcome.model.card
-        model = "" if card is None else f"{card.name} {card.version}"
-        labels = (spec.mode.value, spec.target.kind, spec.target.name, model)
-        self._set_only(scaler, self._info, {labels: 1.0})
+
+    def _tell_promise(self, scaler: Scaler, spec: ScalerSpec) -> None:
+        """What it asks for, to be held against what is measured; an objective that is gone is not known."""
+        policy = spec.policy
         self._set(scaler, self._interval, spec.interval.total_seconds())
-        self._set(scaler, self._each, spec.policy.target_per_replica)
-        self._set(scaler, self._bounds, spec.policy.min_replicas, "min")
-        self._set(scaler, self._bounds, spec.policy.max_replicas, "max")
-        self._tell_promise(scaler, spec.policy)
+        self._set(scaler, self._each, policy.target_per_replica)
+        self._set_all(scaler, self._bounds, {("min",): policy.min_replicas, ("max",): policy.max_replicas})
+        self._set(scaler, self._nominal, policy.level)
+        self._silence(scaler, self._objective)
+        if policy.objective is not None:
+            self._set(scaler, self._objective, policy.objective)
 
     def _tell_decision(self, scaler: Scaler, decision: Decision, *, is_written: bool) -> None:
         demand = decision.demand
@@ -301,10 +311,10 @@ class Metrics:
         self._set(scaler, self._coverage, decision.coverage)
         self._set(scaler, self._reactive, _by_reacting(scaler, demand.reactive))
         for step in decision.steps:
-            self._child(scaler, self._decisions, step.rule).inc()
+            self._child(scaler, self._decisions, (step.rule,)).inc()
         if is_written:
             direction = "up" if decision.replicas > decision.current else "down"
-            self._child(scaler, self._changes, direction).inc()
+            self._child(scaler, self._changes, (direction,)).inc()
 
     def _tell_losses(self, scaler: Scaler, track: TrackRecord) -> None:
         """A scaler that never had a forecast has no such series, and a few forecasts say nothing."""
@@ -322,14 +332,6 @@ class Metrics:
             self._set(scaler, self._ready, beside.ready)
         if beside is not None and beside.warm is not None:
             self._set(scaler, self._warm, beside.warm)
-
-    def _tell_promise(self, scaler: Scaler, policy: Policy) -> None:
-        """What the spec asks for, to be held against what is measured; an objective that is gone is not known."""
-        self._set(scaler, self._nominal, policy.level)
-        if policy.objective is None:
-            self._silence(scaler, self._objective)
-        else:
-            self._set(scaler, self._objective, policy.objective)
 
     def _tell_steering(self, scaler: Scaler, decision: Decision, steering: Steering) -> None:
         """Without an objective nothing is steered, and a scaler that never had one has no such series."""
@@ -381,36 +383,52 @@ class Metrics:
             for lead, at in leads.items()
             for name, level in levels.items()
         }
-        self._set_only(scaler, self._forecast, loads)
+        self._set_all(scaler, self._forecast, loads)
+        self._drop_but(scaler, self._forecast, loads.keys())
 
-    def _set_only(self, scaler: Scaler, gauge: Gauge, values: Mapping[_Labels, float | None]) -> None:
-        """These series and no others: what a label said before, such as a lead time that was learnt, is no more."""
-        for labels, value in values.items():
-            self._set(scaler, gauge, value, *labels)
-        held = self._children.get(scaler.key, {}).get(gauge, {})
-        if len(held) > len(values):
-            for labels in [labels for labels in held if labels[len(_SCALER) :] not in values]:
-                gauge.remove(*labels)
-                del held[labels]
+    def _mark(self, scaler: Scaler, gauge: Gauge, labels: Set[_Labels]) -> None:
+        """1 for each of these, and no other series: what was so before is no more."""
+        held = self._children[scaler.key][gauge]
+        if held.keys() != labels:
+            self._drop_but(scaler, gauge, labels)
+            for one in labels:
+                self._set(scaler, gauge, 1.0, *one)
+
+    def _drop_but(self, scaler: Scaler, gauge: Gauge, labels: Set[_Labels]) -> None:
+        """A lead time that is learnt, or a reason, changes: each one would leave series behind."""
+        held = self._children[scaler.key][gauge]
+        if not held.keys() <= labels:
+            for one in held.keys() - labels:
+                gauge.remove(scaler.namespace, scaler.name, *one)
+                del held[one]
 
     def _silence(self, scaler: Scaler, *gauges: Gauge) -> None:
         """What these showed is not known now."""
-        children = self._children.get(scaler.key, {})
+        children = self._children[scaler.key]
         for gauge in gauges:
-            for child in children.get(gauge, {}).values():
-                cast("Gauge", child).set(float("nan"))
+            if gauge in children:
+                for child in children[gauge].values():
+                    cast("Gauge", child).set(_NAN)
+
+    def _set_all(self, scaler: Scaler, gauge: Gauge, values: Mapping[_Labels, float | None]) -> None:
+        """These by their labels; of others that were told before nothing is known now."""
+        held = self._children[scaler.key][gauge]
+        for labels, value in values.items():
+            self._set(scaler, gauge, value, *labels)
+        if len(held) > len(values):
+            for labels in held.keys() - values.keys():
+                cast("Gauge", held[labels]).set(_NAN)
 
     def _set(self, scaler: Scaler, gauge: Gauge, value: float | None, *labels: str) -> None:
         """What is not known is NaN, never 0 and never what it once was."""
-        self._child(scaler, gauge, *labels).set(float("nan") if value is None else value)
+        self._child(scaler, gauge, labels).set(_NAN if value is None else value)
 
-    def _child(self, scaler: Scaler, metric: _M, *labels: str) -> _M:
+    def _child(self, scaler: Scaler, metric: _M, labels: _Labels) -> _M:
         """The series of a scaler, remembered so that it can be found at once and dropped with the scaler."""
-        values = (scaler.namespace, scaler.name, *labels)
-        held = self._children.setdefault(scaler.key, defaultdict(dict))[metric]
-        child = held.get(values)
+        held = self._children[scaler.key][metric]
+        child = held.get(labels)
         if child is None:
-            child = held[values] = metric.labels(*values)
+            child = held[labels] = metric.labels(scaler.namespace, scaler.name, *labels)
         return cast("_M", child)
 
     def _gauge(self, name: str, text: str, *labels: str) -> Gauge:

@@ -77,6 +77,10 @@ class Settings:
     keda_address: str = ""
     """Where KEDA's external scaler is served, as HOST:PORT; empty: not at all."""
 
+    keda_tls: Path | None = None
+    """A directory with tls.crt and tls.key to serve it with, and with ca.crt where clients must show a certificate
+    that it signed; such as a mounted Secret, which may be renewed. Empty: served without TLS."""
+
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
         """Read every setting that is there; raises SettingsError for a value or a name that cannot be meant."""
@@ -189,4 +193,5 @@ _READERS: dict[str, Callable[[str, str], object]] = {
     "shards": _shards,
     "peer_address": _address,
     "keda_address": _address,
+    "keda_tls": _path,
 }

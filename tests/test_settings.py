@@ -49,6 +49,7 @@ def test_an_empty_value_is_the_default(name: str) -> None:
         ("INSTANCE", "predictive-scaler-0", "predictive-scaler-0"),
         ("PEER_ADDRESS", "10.0.0.7:8080", "10.0.0.7:8080"),
         ("KEDA_ADDRESS", "0.0.0.0:9091", "0.0.0.0:9091"),
+        ("KEDA_TLS", "/keda", Path("/keda")),
     ],
 )
 def test_value_by_text(name: str, text: str, value: object) -> None:

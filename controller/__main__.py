@@ -13,7 +13,6 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import gmtime
 from typing import Any
@@ -21,34 +20,19 @@ from typing import Any
 from aiohttp import web
 from pythonjsonlogger.json import JsonFormatter
 
-from controller.aws import Aws
+from controller.adapters import Adapters, connected
 from controller.cycle import Cycle
-from controller.forecaster import OnnxModels
 from controller.handlers import Watch
 from controller.http_api import HttpApi
 from controller.kubernetes_api import ConfigurationError, KubernetesApi
 from controller.ledger import Ledger
 from controller.metrics import Metrics
-from controller.places.models import PlacedModels
 from controller.registry import Registry
 from controller.relist import Relist
 from controller.report import Report
-from controller.routes import AllLeadTimes, AllOwners, Sources, Targets
 from controller.scheduler import Scheduler
 from controller.settings import Settings, SettingsError
-from controller.sources import cloudwatch as cloudwatch_source
-from controller.sources import prometheus as prometheus_source
-from controller.sources.cloudwatch import CloudWatchSource
-from controller.sources.prometheus import PrometheusSource
-from controller.sources.prometheus_api import Limits
 from controller.status_writer import KubernetesStatusWriter
-from controller.targets.asg import GroupTarget
-from controller.targets.asg_groups import Groups
-from controller.targets.asg_owners import GroupOwners
-from controller.targets.asg_startup import GroupLeadTimes
-from controller.targets.owners import AutoscalerOwners
-from controller.targets.scale import ScaleTarget
-from controller.targets.startup import PodLeadTimes
 
 log = logging.getLogger("controller")
 
@@ -69,73 +53,12 @@ async def _run(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     metrics = Metrics()
-    async with await KubernetesApi.connect() as api, _adapters(settings, api, metrics) as adapters:
+    async with await KubernetesApi.connect() as api, connected(settings, api, metrics, _now) as adapters:
         await _serve(settings, api, adapters, metrics, stop)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Adapters:
-    """All that the cycle meets the world with."""
-
-    source: Sources
-    models: PlacedModels
-    target: Targets
-    owners: AllOwners
-    lead_times: AllLeadTimes
-
-
-@contextlib.asynccontextmanager
-async def _adapters(settings: Settings, api: KubernetesApi, metrics: Metrics) -> AsyncIterator[_Adapters]:
-    """One of each kind for Kubernetes and Prometheus, and one for AWS, which nothing is asked of until it is needed."""
-    async with contextlib.AsyncExitStack() as stack:
-        aws = Aws(timeout_seconds=settings.aws_timeout_seconds, clock=_now, on_call=metrics.called)
-        stack.callback(aws.close)
-        groups = Groups(aws)
-        pods, launches = PodLeadTimes(api), GroupLeadTimes(groups)
-        for lead_times in (pods, launches):
-            stack.push_async_callback(lead_times.aclose)
-        yield _Adapters(
-            source=_sources(settings, api, aws, metrics, stack),
-            models=_models(settings, aws, metrics),
-            target=Targets(workloads=ScaleTarget(api), groups=GroupTarget(groups)),
-            owners=AllOwners(
-                workloads=AutoscalerOwners(api, namespaces=settings.namespaces), groups=GroupOwners(groups)
-            ),
-            lead_times=AllLeadTimes(workloads=pods, groups=launches),
-        )
-
-
-def _sources(
-    settings: Settings, api: KubernetesApi, aws: Aws, metrics: Metrics, stack: contextlib.AsyncExitStack
-) -> Sources:
-    query, call = settings.query_timeout_seconds, settings.aws_timeout_seconds
-    prometheus = PrometheusSource(
-        address=settings.prometheus_address,
-        secrets=api,
-        limits=prometheus_source.SourceLimits(query=Limits(query_seconds=query), tick_seconds=3 * query),
-        on_query=metrics.queried,
-    )
-    cloudwatch = CloudWatchSource(aws, limits=cloudwatch_source.SourceLimits(tick_seconds=3 * call, fill_seconds=call))
-    stack.push_async_callback(prometheus.close)
-    stack.push_async_callback(cloudwatch.close)
-    return Sources(prometheus=prometheus, cloudwatch=cloudwatch)
-
-
-def _models(settings: Settings, aws: Aws, metrics: Metrics) -> PlacedModels:
-    return PlacedModels(
-        OnnxModels(settings.models_dirs),
-        settings.models_cache,
-        aws,
-        clock=_now,
-        environment=os.environ,
-        allowed=settings.model_places,
-        cache_bytes=round(settings.models_cache_mib * 2**20),
-        on_fetch=metrics.fetched,
-    )
-
-
 async def _serve(
-    settings: Settings, api: KubernetesApi, adapters: _Adapters, metrics: Metrics, stop: asyncio.Event
+    settings: Settings, api: KubernetesApi, adapters: Adapters, metrics: Metrics, stop: asyncio.Event
 ) -> None:
     registry, ledger = Registry(), Ledger(settings.records_mib)
     writer = KubernetesStatusWriter(api, instance=socket.gethostname())
@@ -173,7 +96,8 @@ async def _serve(
     )
     metrics.count(registry)
     serving = _listening(http.application(), settings)
-    async with serving, _watching(settings, registry):
+    keda = _answering_keda(settings, registry, relist, stop)
+    async with serving, keda, _watching(settings, registry):
         log.info("started", extra={"address": settings.http_address, "namespaces": settings.namespaces or "all"})
         await asyncio.gather(relist.run(stop), scheduler.run(stop), adapters.models.run(stop))
     log.info("stopped")
@@ -188,6 +112,22 @@ async def _listening(application: web.Application, settings: Settings) -> AsyncI
         yield
     finally:
         await runner.cleanup()
+
+
+@contextlib.asynccontextmanager
+async def _answering_keda(
+    settings: Settings, registry: Registry, relist: Relist, stop: asyncio.Event
+) -> AsyncIterator[None]:
+    """Load gRPC only here: whoever does not use KEDA does without its memory and the time it takes."""
+    if not settings.keda_address:
+        yield
+        return
+    from controller.keda import ExternalScaler, serving  # noqa: PLC0415  # as above
+
+    scaler = ExternalScaler(registry=registry, is_listed=lambda: relist.last is not None, clock=_now, stop=stop)
+    async with serving(scaler, settings.keda_address, settings.keda_tls):
+        log.info("answering KEDA", extra={"address": settings.keda_address, "tls": settings.keda_tls is not None})
+        yield
 
 
 @contextlib.asynccontextmanager

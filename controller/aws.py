@@ -12,14 +12,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar, copy_context
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
+from controller.fence import REFUSED, Left
 from controller.spec import AwsAccess, AwsRole
 
 if TYPE_CHECKING:
@@ -58,6 +61,8 @@ _MISSING = frozenset(
     {"NoSuchKey", "NoSuchBucket", "NoSuchVersion", "404", "ResourceNotFound", "ResourceNotFoundException"}
 )
 _SERVER_ERROR = 500
+_left: ContextVar[Left] = ContextVar("left", default=lambda: math.inf)
+"""For how long the call that runs in this thread may be sent."""
 
 
 class AwsError(Exception):
@@ -96,6 +101,10 @@ class LateError(UnavailableError):
     """No answer in time."""
 
 
+class FencedError(UnavailableError):
+    """Nothing was sent: this process may not change anything now."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Client:
     """A client and when its credentials end; None where the SDK renews them itself."""
@@ -108,10 +117,17 @@ class Aws:
     """Clients by place and service. Close it when done."""
 
     def __init__(
-        self, *, timeout_seconds: float, clock: Clock, threads: int = 8, on_call: OnCall = lambda *_: None
+        self,
+        *,
+        timeout_seconds: float,
+        clock: Clock,
+        threads: int = 8,
+        on_call: OnCall = lambda *_: None,
+        fence: Left = lambda: math.inf,
     ) -> None:
-        """`timeout_seconds`: of one attempt. `threads`: calls at a time."""
+        """`timeout_seconds`: of one attempt. `threads`: calls at a time. `fence`: for how long changes may be sent."""
         self._clock = clock
+        self._fence = fence
         self._on_call = on_call
         self._threads = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="aws")
         self._making = threading.Lock()
@@ -122,6 +138,15 @@ class Aws:
     async def call(self, access: AwsAccess, service: str, operation: str, /, **arguments: object) -> Json:
         """One call, such as ("cloudwatch", "get_metric_data"), and its answer. Raises AwsError."""
         return await self._in_thread(self.ask, access, service, operation, arguments)
+
+    async def change(self, access: AwsAccess, service: str, operation: str, /, **arguments: object) -> Json:
+        """One call that changes something; each of its attempts is sent only while that is permitted. Raises AwsError.
+
+        An attempt that fails may be followed by another seconds later, so the SDK itself has to ask before each.
+        """
+        context = copy_context()
+        context.run(_left.set, self._fence)
+        return await self._in_thread(context.run, self.ask, access, service, operation, arguments)
 
     async def pages(
         self, access: AwsAccess, service: str, operation: str, /, **arguments: object
@@ -188,6 +213,7 @@ class Aws:
             given, until = self._assumed(access.region, access.role)
         make: Callable[..., Any] = self._opened().client  # the stubs know a service by its literal name only
         client = make(service, region_name=access.region, **given)
+        client.meta.events.register("before-send", _refuse_late)
         return _Client(client=client, until=until)
 
     def _opened(self) -> boto3.Session:
@@ -215,6 +241,12 @@ class Aws:
             "aws_session_token": found["SessionToken"],
         }
         return given, found["Expiration"]
+
+
+def _refuse_late(**_: object) -> None:
+    """The SDK calls this in the call's thread, before each attempt."""
+    if _left.get()() <= 0.0:
+        raise FencedError(REFUSED)
 
 
 def _session(timeout_seconds: float, threads: int) -> boto3.Session:

@@ -11,6 +11,7 @@ import asyncio
 import base64
 import binascii
 import json
+import math
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ from kubernetes.aio.config import (
     load_kube_config,
 )
 
+from controller.fence import REFUSED, Left
 from controller.ports import SecretError
 
 FIELD_MANAGER = "predictive-scaler"
@@ -37,6 +39,7 @@ CALL_SECONDS = 10.0
 PAGE = 500
 MERGE_PATCH = "application/merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
+APPLY_PATCH = "application/apply-patch+yaml"
 
 Json = dict[str, Any]
 
@@ -84,6 +87,10 @@ class TimedOutError(UnavailableError):
     """No answer in time."""
 
 
+class FencedError(UnavailableError):
+    """Nothing was sent: this process may not write now."""
+
+
 class ConfigurationError(Exception):
     """There is no usable way to find the API server."""
 
@@ -101,6 +108,7 @@ class KubernetesApi:
 
     Every method raises ApiError, or rather the one of its kinds that fits. `reload` reads the credentials again;
     it is called when the API server refuses those in `configuration`, and the call is then made once more.
+    `fence`: for how long writes may be sent at this moment; asked before each, which gets no more time than that.
     """
 
     def __init__(
@@ -109,16 +117,23 @@ class KubernetesApi:
         *,
         reload: Callable[[], Awaitable[object]] | None = None,
         call_seconds: float = CALL_SECONDS,
+        fence: Left = lambda: math.inf,
     ) -> None:
         self._configuration = configuration
         self._transport = RESTClientObject(configuration)
         self._reload = reload
         self._renewing = asyncio.Lock()
-        self._timeout = aiohttp.ClientTimeout(total=call_seconds)
+        self._call_seconds = call_seconds
+        self._fence = fence
 
     @classmethod
     async def connect(
-        cls, *, call_seconds: float = CALL_SECONDS, kubeconfig: str | None = None, context: str | None = None
+        cls,
+        *,
+        call_seconds: float = CALL_SECONDS,
+        kubeconfig: str | None = None,
+        context: str | None = None,
+        fence: Left = lambda: math.inf,
     ) -> Self:
         """A client for $KUBECONFIG, else for the cluster this Pod runs in, else for ~/.kube/config.
 
@@ -134,7 +149,7 @@ class KubernetesApi:
             raise ConfigurationError(
                 f"no way to the API server: {error}; set KUBECONFIG or run in a cluster"
             ) from error
-        return cls(configuration, reload=reload, call_seconds=call_seconds)
+        return cls(configuration, reload=reload, call_seconds=call_seconds, fence=fence)
 
     async def close(self) -> None:
         """Close all connections."""
@@ -175,6 +190,14 @@ class KubernetesApi:
         """
         return await self._call("PATCH", path, {"fieldManager": FIELD_MANAGER} | dict(query or {}), body, MERGE_PATCH)
 
+    async def apply(self, path: str, body: Json) -> Json:
+        """The object after server-side apply of `body`, whose fields are then ours, whoever had them before.
+
+        `body` names apiVersion, kind and metadata.name; what it held the last time and holds no more is removed. With
+        metadata.resourceVersion it is refused with ConflictError when the object has changed since.
+        """
+        return await self._call("PATCH", path, {"fieldManager": FIELD_MANAGER, "force": "true"}, body, APPLY_PATCH)
+
     async def json_patch(self, path: str, operations: list[Json]) -> Json:
         """The object after all `operations` (RFC 6902), or InvalidError if one of them, such as a test, failed."""
         return await self._call("PATCH", path, {"fieldManager": FIELD_MANAGER}, operations, JSON_PATCH)
@@ -182,6 +205,14 @@ class KubernetesApi:
     async def post(self, path: str, body: Json) -> Json:
         """The object created from `body`."""
         return await self._call("POST", path, {"fieldManager": FIELD_MANAGER}, body)
+
+    async def put(self, path: str, body: Json) -> Json:
+        """The object, replaced by `body`; ConflictError when it is no more at the version that `body` names."""
+        return await self._call("PUT", path, {"fieldManager": FIELD_MANAGER}, body)
+
+    async def delete(self, path: str, *, version: str) -> None:
+        """Delete the object if it is still at this resource version, else ConflictError."""
+        await self._call("DELETE", path, None, {"preconditions": {"resourceVersion": version}})
 
     async def read_secret(self, namespace: str, name: str) -> dict[str, bytes]:
         """All keys of a Secret. Raises SecretError."""
@@ -222,14 +253,22 @@ class KubernetesApi:
         headers = {"Accept": "application/json", "Content-Type": content_type, "User-Agent": FIELD_MANAGER}
         if authorization:
             headers["Authorization"] = authorization
+        seconds = self._call_seconds if method == "GET" else self._seconds_to_write()
+        timeout = aiohttp.ClientTimeout(total=seconds)
         try:
-            response = await self._transport.request(method, url, headers, body, _request_timeout=self._timeout)
+            response = await self._transport.request(method, url, headers, body, _request_timeout=timeout)
             content = await response.read()
         except TimeoutError as error:
-            raise TimedOutError(f"the API server did not answer within {self._timeout.total:g} s") from error
+            raise TimedOutError(f"the API server did not answer within {seconds:.3g} s") from error
         except (aiohttp.ClientError, OSError) as error:
             raise UnavailableError(f"no connection to the API server: {error}") from error
         return _parsed(response.status, content)
+
+    def _seconds_to_write(self) -> float:
+        left = self._fence()
+        if left <= 0.0:
+            raise FencedError(REFUSED)
+        return min(self._call_seconds, left)
 
     async def _authorization(self) -> str | None:
         """The Authorization header now; in a cluster this reads the token file again when it is a minute old."""

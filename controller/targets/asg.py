@@ -115,7 +115,7 @@ class GroupTarget:
         operation, action, size = _FLOOR if is_floor else _DESIRED
         wanted: Json = {size: replicas} if is_floor else {size: replicas, "HonorCooldown": False}
         try:
-            await self._groups.aws.call(ref.access, SERVICE, operation, AutoScalingGroupName=ref.name, **wanted)
+            await self._groups.aws.change(ref.access, SERVICE, operation, AutoScalingGroupName=ref.name, **wanted)
         except AwsError as error:
             if error.code in _BUSY:
                 busy = f"{words(ref)} is busy with another activity; the next tick tries again ({error})"

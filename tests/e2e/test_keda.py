@@ -1,0 +1,154 @@
+"""A real controller is asked as KEDA asks: it answers what it decides on real traffic, and never 0 where it cannot know."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+
+from controller.externalscaler import externalscaler_pb2 as messages
+from sandbox.controller import Controller
+from sandbox.processes import free_port
+from tests.e2e.driving import Scene, eventually, workload
+
+pytestmark = pytest.mark.e2e
+SERVICE = "/externalscaler.ExternalScaler/"
+
+
+@dataclass(slots=True)
+class Keda:
+    """KEDA's side of a trigger, and the controller that it asks."""
+
+    controller: Controller
+    channel: grpc.Channel
+    ref: messages.ScaledObjectRef
+
+    def replicas(self, seconds: float = 5.0) -> int | str:
+        """What is answered; the status where there is no answer."""
+        call: grpc.UnaryUnaryMultiCallable[Any, messages.GetMetricsResponse] = self.channel.unary_unary(
+            f"{SERVICE}GetMetrics",
+            request_serializer=messages.GetMetricsRequest.SerializeToString,
+            response_deserializer=messages.GetMetricsResponse.FromString,
+        )
+        try:
+            (value,) = call(messages.GetMetricsRequest(scaledObjectRef=self.ref), timeout=seconds).metricValues
+        except grpc.RpcError as error:
+            ended: Any = error  # also a grpc.Call, which the stubs cannot say
+            return f"{ended.code().name}: {ended.details()}"
+        return value.metricValue
+
+    def activity(self, seconds: float = 60.0) -> Iterator[bool]:
+        """What is pushed, until the other side ends the stream."""
+        call: grpc.UnaryStreamMultiCallable[Any, messages.IsActiveResponse] = self.channel.unary_stream(
+            f"{SERVICE}StreamIsActive",
+            request_serializer=messages.ScaledObjectRef.SerializeToString,
+            response_deserializer=messages.IsActiveResponse.FromString,
+        )
+        for answer in call(self.ref, timeout=seconds):
+            yield answer.result
+
+    def signal(self, number: signal.Signals) -> None:
+        """To the controller's process."""
+        process = self.controller._process
+        assert process is not None
+        os.kill(process.pid, number)
+
+
+@pytest.fixture
+def keda(scene: Scene, account: Path, models: Path) -> Iterator[Keda]:
+    """A controller of this namespace alone, asked for the scaler "web"; a workload is active above a load of 5."""
+    address = f"127.0.0.1:{free_port()}"
+    controller = Controller(
+        kubeconfig=account,
+        models=models,
+        log=scene.sandbox.logs / f"controller-{scene.namespace}.log",
+        watched=[scene.namespace],
+        environment={"PREDICTIVE_SCALER_KEDA_ADDRESS": address},
+    )
+    metadata = {"scalerAddress": address, "scaler": "web", "activationThreshold": "5"}
+    ref = messages.ScaledObjectRef(name="web", namespace=scene.namespace, scalerMetadata=metadata)
+    with controller, grpc.insecure_channel(address) as channel:
+        yield Keda(controller=controller, channel=channel, ref=ref)
+
+
+def _await(keda: Keda, wanted: int | str) -> int | str:
+    """Wait for a number, or for a status that begins so."""
+    return eventually(keda.replicas, lambda told: told == wanted or str(told).startswith(f"{wanted}:"))
+
+
+def test_the_answers_follow_the_traffic_and_touch_nothing(scene: Scene, keda: Keda) -> None:
+    scene.sees(25)
+    scene.apply(workload(replicas=2), scene.scaler(mode="Observe"))
+    _await(keda, 3)
+    activity = keda.activity()
+    assert next(activity) is True
+    scene.sees(85)
+    _await(keda, 9)
+    scene.sees(4)
+    assert next(activity) is False
+    _await(keda, 1)
+    scene.sees(85)
+    assert next(activity) is True
+    assert (scene.replicas(), scene.writes()) == (2, [])
+
+
+def test_the_forecast_is_what_keda_scales_by_before_the_load_comes(scene: Scene, keda: Keda) -> None:
+    """The model foresees 95 whatever is seen: ten replicas of ten, and active at no load at all."""
+    scene.sees(0)
+    scene.apply(workload(), scene.scaler(mode="Observe", forecast={"model": "always-95"}))
+    _await(keda, 10)
+    assert next(keda.activity()) is True
+
+
+def test_a_workload_that_keda_has_scaled_to_0_wakes_for_what_it_needs(scene: Scene, keda: Keda) -> None:
+    scene.sees(0)
+    scene.apply(workload(replicas=0), scene.scaler(mode="Observe"))
+    _await(keda, 1)
+    activity = keda.activity()
+    assert next(activity) is False
+    scene.sees(65)
+    assert next(activity) is True
+    _await(keda, 7)
+
+
+def test_without_a_load_the_size_is_held_and_without_a_decision_there_is_no_answer(scene: Scene, keda: Keda) -> None:
+    _await(keda, "NOT_FOUND")
+    scene.sees(45)
+    scene.apply(scene.scaler(mode="Observe"))
+    told = _await(keda, "UNAVAILABLE")
+    assert "has decided nothing yet" in str(told)
+    scene.apply(workload())
+    _await(keda, 5)
+    scene.sees(None)
+    scene.await_condition("MetricsAvailable", "False", "MetricEmpty")
+    assert keda.replicas() == 5
+    scene.patch("psc/web", {"spec": {"mode": "Active"}})
+    assert "set mode: Observe" in str(_await(keda, "FAILED_PRECONDITION"))
+
+
+def test_a_controller_that_is_frozen_killed_or_stopped_gives_no_number(scene: Scene, keda: Keda) -> None:
+    scene.sees(45)
+    scene.apply(workload(), scene.scaler(mode="Observe"))
+    _await(keda, 5)
+    keda.signal(signal.SIGSTOP)
+    assert str(keda.replicas(seconds=1.0)).startswith("DEADLINE_EXCEEDED")
+    keda.signal(signal.SIGCONT)
+    _await(keda, 5)
+    keda.controller.kill()
+    _await(keda, "UNAVAILABLE")
+    keda.controller.start()
+    _await(keda, 5)
+    activity = keda.activity()
+    assert next(activity) is True
+    keda.signal(signal.SIGTERM)
+    began = time.monotonic()
+    assert list(activity) == []
+    assert time.monotonic() - began < 2.0, "streams are to end at once"
+    _await(keda, "UNAVAILABLE")

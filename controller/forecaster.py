@@ -1,11 +1,13 @@
 """What will the load be, according to a model file? Finds it, checks it against its card, runs it in batches.
 
-The only file that knows ONNX Runtime. Must not decide anything, reach the network, or unpickle.
+The only file that knows ONNX Runtime. Must not decide anything, reach the network, or unpickle. The runtime itself
+would tell its makers of each model that is loaded, and keep a database in the home directory; that is off here.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,8 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # read when the library is loaded: its call to switch it off comes too late
+import onnxruntime
 
 from controller.core.card import Card, CardError, TestVector
 from controller.core.forecast import Forecast

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
+from collections.abc import Iterator
 from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,11 @@ import pytest
 
 from controller.settings import Settings
 from controller.spec import GROUP, KIND, PLURAL, VERSION, Coordination, parse
-from manifests import install, reference
+from manifests import chart_page, install, reference
 from tests.contracts.specs import EXAMPLES, crd, documents, resource_schema, strict
 
 VALUES = (install.CHART / "values.yaml").read_text()
+VALUES_FILES = sorted((Path(__file__).parent / "values").glob("*.yaml"))
 ALL_VALUES_SET = (
     "--set=prometheus.address=http://prometheus:9090,models.dirs={/models,/more},watchNamespaces={shop,search}",
     "--set=models.places={s3://models/,oci://ghcr.io/me/},models.cache.mib=64,models.registrySecret=logins",
@@ -37,6 +39,20 @@ MODELS_CACHE = Path("/var/cache/predictive-scaler/models")
 PAIR = install.FILE.parent / "examples" / "aws-pods-and-nodes.yaml"
 PODS = ([""], ["pods"], ["list"])
 SECRETS = ([""], ["secrets"], ["get"])
+
+GUIDE = install.ROOT / "docs/guide/install.md"
+SPOKEN = re.compile(r"`([a-z][A-Za-z]*(?:\.[A-Za-z]+)+)(?:=[^`]*)?`")
+MANY = 20
+LEFT_OUT = (
+    {("/updateStrategy", "type"), ("/updateStrategy", "rollingUpdate")}
+    | {
+        (f"/probes/{probe}", field)
+        for probe in ("startup", "liveness", "readiness")
+        for field in ("initialDelaySeconds", "successThreshold")
+    }
+    | {("/training/fleet", "defaults"), ("/training/fleet", "series")}
+)
+"""What may be given and has no default of the chart's own: Kubernetes has."""
 
 Object = dict[str, Any]
 
@@ -99,8 +115,12 @@ def test_the_install_manifest_is_fresh(helm: Path) -> None:
     assert install.FILE.read_text() == install.render(helm), "stale; run `make manifests`"
 
 
-def test_helm_finds_nothing_to_complain_about(helm: Path) -> None:
-    done = subprocess.run([helm, "lint", "--strict", install.CHART], capture_output=True, text=True, check=False)
+@pytest.mark.parametrize("values", [None, *VALUES_FILES], ids=lambda file: file.stem if file else "defaults")
+def test_helm_finds_nothing_to_complain_about(helm: Path, values: Path | None) -> None:
+    given = [f"--values={values}"] if values else []
+    done = subprocess.run(
+        [helm, "lint", "--strict", install.CHART, *given], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -210,30 +230,183 @@ def test_no_service_link_can_look_like_a_setting(installed: list[Object]) -> Non
 
 
 @pytest.mark.parametrize(
-    "setting",
+    ("setting", "words"),
     [
-        "log.level=debug",
-        "watchNamespace={shop}",
-        "prometheus.address=prometheus:9090",
-        "serviceAccount.create=false",
-        "models.places={http://models/}",
-        "models.places={https://models.internal}",
-        "models.cache.mib=0",
+        ("log.level=debug", "at '/log/level': value must be one of 'DEBUG', 'INFO', 'WARNING', 'ERROR'"),
+        ("watchNamespace={shop}", "additional properties 'watchNamespace' not allowed"),
+        ("keda.prot=1", "at '/keda': additional properties 'prot' not allowed"),
+        ("prometheus.address=prometheus:9090", "at '/prometheus/address': 'prometheus:9090' does not match pattern"),
+        ("serviceAccount.create=false", "at '/serviceAccount/name': minLength: got 0, want 1"),
+        ("models.places={http://models/}", "at '/models/places/0': 'http://models/' does not match pattern"),
+        ("models.places={https://models.internal}", "at '/models/places/0': 'https://models.internal' does not match"),
+        ("models.cache.mib=0", "at '/models/cache/mib': minimum: got 0, want 1"),
+        ("replicas=-1", "at '/replicas': minimum: got -1, want 0"),
+        ("replicas=two", "at '/replicas': got string, want integer"),
+        ("shards=0", "at '/shards': minimum: got 0, want 1"),
+        ("service.port=80", "at '/service/port': minimum: got 80, want 1,024"),
+        ("image.digest=4f06", "at '/image/digest': '4f06' does not match pattern"),
+        ("podDisruptionBudget.maxUnavailable=0", "at '/podDisruptionBudget/maxUnavailable': minimum: got 0, want 1"),
+        ("metrics.serviceMonitor.interval=30", "at '/metrics/serviceMonitor/interval': got number, want string"),
+        ("metrics.prometheusRule.runbookUrl=https://docs", "at '/metrics/prometheusRule/runbookUrl': 'https://docs'"),
+        ("probes.liveness.httpGet.path=/", "at '/probes/liveness': additional properties 'httpGet' not allowed"),
+        ("models.cache.persistentVolumeClaim=x", "keeps the models of one controller: set replicas=1"),
+        ("metrics.serviceMonitor.enabled=true,metrics.podMonitor.enabled=true", "each series would come twice"),
+        ("keda.enabled=true,keda.port=8080", "KEDA needs a port of its own, such as 9091"),
     ],
 )
-def test_values_that_cannot_be_meant_are_refused(helm: Path, setting: str) -> None:
-    with pytest.raises(subprocess.CalledProcessError):
-        install.render(helm, f"--set={setting}")
+def test_values_that_cannot_be_meant_are_refused(helm: Path, setting: str, words: str) -> None:
+    command = [helm, "template", install.NAME, install.CHART, f"--set={setting}"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert words in done.stderr
 
 
-def test_every_value_has_a_schema() -> None:
-    properties = json.loads((install.CHART / "values.schema.json").read_text())["properties"]
-    assert set(properties) == {*documents(VALUES)[0], "global"}
+def test_every_value_has_a_schema_and_every_schema_a_value() -> None:
+    """Down to values that are the user's own: objects whose keys the chart does not name."""
+    schema = json.loads((install.CHART / "values.schema.json").read_text())
+    assert not list(_unlike(documents(VALUES)[0] | {"global": {}}, schema, schema["$defs"], ""))
+
+
+def _unlike(values: Object, schema: Object, shared: Object, path: str) -> Iterator[str]:
+    known = {
+        name: shared.get(one.get("$ref", "").rpartition("/")[2], one) for name, one in schema["properties"].items()
+    }
+    if schema.get("additionalProperties") is not False:
+        yield f"{path or '.'} allows values that nobody reads"
+    yield from (f"{path}/{name}" for name in {*values} ^ {*known} if (path, name) not in LEFT_OUT)
+    for name, one in known.items():
+        if "properties" in one and name in values:
+            yield from _unlike(values[name], one, shared, f"{path}/{name}")
 
 
 def test_every_value_is_explained() -> None:
-    lines = VALUES.partition("\nresources:")[0].splitlines()
-    pairs = [(before.strip(), line.strip()) for before, line in pairwise(lines) if not line.rstrip().endswith(":")]
-    assert [
-        line for before, line in pairs if ": " in line and not line.startswith("#") and not before.startswith("#")
-    ] == []
+    """Each by the comment above it, or above the line in which it stands with others."""
+    chart_page.page(VALUES)
+
+
+def test_the_readme_speaks_of_values_that_there_are() -> None:
+    known = set(_names(documents(VALUES)[0], ()))
+    texts = {file: file.read_text() for file in (install.CHART / "README.md", GUIDE)}
+    named = {(file.name, name) for file, text in texts.items() for name in SPOKEN.findall(text)}
+    parts = {path[0] for path in known}
+    wrong = {
+        (file, name) for file, name in named if name.split(".")[0] in parts and tuple(name.split(".")) not in known
+    }
+    assert wrong == set()
+    assert len(named) > MANY
+
+
+def _names(values: Object, above: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    for name, value in values.items():
+        yield (*above, name)
+        if isinstance(value, dict):
+            yield from _names(value, (*above, name))
+
+
+def test_helm_installs_no_crd_of_its_own(helm: Path) -> None:
+    """What lies in crds/ it would make once and never upgrade; so the file is a part of the release."""
+    shown = subprocess.run([helm, "show", "crds", install.CHART], capture_output=True, text=True, check=True).stdout
+    assert shown.strip() == ""
+    found = only(rendered(helm), "CustomResourceDefinition", f"{PLURAL}.{GROUP}")
+    assert found["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
+    assert {name: found[name] for name in ("apiVersion", "kind", "spec")} == {
+        name: crd()[name] for name in ("apiVersion", "kind", "spec")
+    }
+
+
+def test_the_crd_can_be_left_to_others_or_given_up(helm: Path) -> None:
+    kinds = [found["kind"] for found in rendered(helm, "--set=crds.install=false")]
+    assert "CustomResourceDefinition" not in kinds
+    given_up = only(rendered(helm, "--set=crds.keep=false"), "CustomResourceDefinition", f"{PLURAL}.{GROUP}")
+    assert "annotations" not in given_up["metadata"]
+
+
+def test_users_of_a_namespace_get_scalers_with_their_role(installed: list[Object]) -> None:
+    """By aggregation, and nothing of the status, which is the controller's."""
+    roles = {name: only(installed, "ClusterRole", f"{install.NAME}-{name}") for name in ("view", "edit")}
+    resources = {name: [rule["resources"] for rule in role["rules"]] for name, role in roles.items()}
+    assert resources == {"view": [["predictivescalers"]], "edit": [["predictivescalers"]]}
+    aggregated = {label for role in roles.values() for label in role["metadata"]["labels"] if "aggregate-to" in label}
+    assert aggregated == {f"rbac.authorization.k8s.io/aggregate-to-{role}" for role in ("view", "edit", "admin")}
+
+
+def test_rules_and_dashboards_are_the_files_as_they_are(helm: Path) -> None:
+    objects = rendered(helm, "--set=metrics.prometheusRule.enabled=true,metrics.dashboards.enabled=true")
+    rules_files = {file.stem: documents(file.read_text())[0] for file in (install.CHART / "rules").glob("*.yaml")}
+    assert rules_files
+    for stem, content in rules_files.items():
+        assert only(objects, "PrometheusRule", f"{install.NAME}-{stem}")["spec"] == content
+    dashboards = {file.name: file for file in (install.CHART / "dashboards").glob("*.json")}
+    assert dashboards
+    for name, file in dashboards.items():
+        found = only(objects, "ConfigMap", f"{install.NAME}-{file.stem}")
+        assert found["metadata"]["labels"]["grafana_dashboard"] == "1"
+        assert {key: json.loads(text) for key, text in found["data"].items()} == {name: json.loads(file.read_text())}
+
+
+def test_runbooks_are_where_the_operator_says(helm: Path) -> None:
+    values = "metrics.prometheusRule.enabled=true,metrics.dashboards.enabled=true"
+    where = "--set=metrics.prometheusRule.runbookUrl=https://docs.internal/$1/{alert}/"
+    objects = rendered(helm, f"--set={values}", where)
+    found = only(objects, "PrometheusRule", f"{install.NAME}-alerts")["spec"]["groups"]
+    alerts = [rule for group in found for rule in group["rules"]]
+    assert alerts
+    assert [rule["annotations"]["runbook_url"] for rule in alerts] == [
+        f"https://docs.internal/$1/{rule['alert']}/" for rule in alerts
+    ]
+    assert "docs/runbooks/" not in json.dumps([one for one in objects if one["kind"] == "ConfigMap"])
+
+
+def test_an_image_by_its_digest(helm: Path) -> None:
+    digest = "sha256:" + "0" * 64
+    objects = rendered(helm, f"--set=image.repository=ghcr.io/me/scaler,image.tag=v1,image.digest={digest}")
+    assert container(objects)["image"] == f"ghcr.io/me/scaler@{digest}"
+
+
+def test_a_cache_for_one_pod_is_let_go_before_the_next_takes_it(helm: Path, installed: list[Object]) -> None:
+    claimed = rendered(helm, "--set=replicas=1,models.cache.persistentVolumeClaim=kept")
+    assert only(claimed, "Deployment")["spec"]["strategy"] == {"type": "Recreate"}
+    rolling = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}
+    assert only(installed, "Deployment")["spec"]["strategy"] == rolling
+
+
+def test_pods_are_spread_by_their_own_labels(installed: list[Object]) -> None:
+    deployment = only(installed, "Deployment")["spec"]
+    constraints = deployment["template"]["spec"]["topologySpreadConstraints"]
+    assert [one["topologyKey"] for one in constraints] == ["kubernetes.io/hostname", "topology.kubernetes.io/zone"]
+    assert [one["labelSelector"] for one in constraints] == [deployment["selector"]] * 2
+
+
+def test_a_constraint_with_a_selector_of_its_own_keeps_it(helm: Path) -> None:
+    constraint = {"maxSkew": 1, "topologyKey": "rack", "whenUnsatisfiable": "DoNotSchedule", "labelSelector": {}}
+    objects = rendered(helm, f"--set-json=topologySpreadConstraints={json.dumps([constraint])}")
+    assert only(objects, "Deployment")["spec"]["template"]["spec"]["topologySpreadConstraints"] == [constraint]
+
+
+def test_the_test_of_a_release_is_not_one_of_its_pods(helm: Path) -> None:
+    """The Service would lead to it, and the budget count it."""
+    command = [helm, "template", install.NAME, install.CHART, "--show-only=templates/tests/probe.yaml"]
+    (pod,) = documents(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    labels = pod["metadata"]["labels"]
+    selector = only(rendered(helm), "Service")["spec"]["selector"]
+    assert any(labels[name] != value for name, value in selector.items())
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ("replicas=2", "2 controllers serve all namespaces"),
+        ("watchNamespaces={shop},replicas=1", "1 controller serves the namespaces shop"),
+        ("replicas=1", "replicas=2 has another go on"),
+        ("keda.enabled=true", "scalerAddress: web.default:9091"),
+        ("rbac.create=false", "the controller can do nothing"),
+        ("crds.install=false", "has to be there already"),
+        ("networkPolicy.enabled=true,networkPolicy.egress.enabled=true", "no Prometheus can be reached"),
+    ],
+)
+def test_notes_are_of_the_values_given(helm: Path, setting: str, words: str) -> None:
+    command = [helm, "install", "web", install.CHART, "--dry-run=client", f"--set={setting}"]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout.partition("NOTES:")[2]
+    assert words in said
+    example = said.partition("<<END\n")[2].partition("END")[0]
+    parse(documents(example)[0]["spec"])

@@ -31,3 +31,13 @@ annotations:
     {{- toYaml . | nindent 4 }}
   {{- end }}
 {{- end -}}
+
+{{- /* A file of this chart as it is - Prometheus and Grafana have templates of their own in it - but for where the runbooks
+are. Takes `root` and `path`. */ -}}
+{{- define "predictive-scaler.file" -}}
+{{- $text := .root.Files.Get .path -}}
+{{- with .root.Values.metrics.prometheusRule.runbookUrl -}}
+{{- $text = regexReplaceAll `docs/runbooks/(\w+)\.md` $text (. | replace "$" "$$" | replace "{alert}" "${1}") -}}
+{{- end -}}
+{{- $text -}}
+{{- end -}}

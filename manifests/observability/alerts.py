@@ -1,0 +1,219 @@
+"""When should a person look? Alerts, each about one scaler or one controller, and each with a runbook.
+
+They hold with any number of replicas: a scaler's series come from the replica that holds it, and from two for a moment
+when it changes hands. A series that is gone, or NaN, fires nothing but what is about its absence.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from manifests.observability.panels import runbook
+from manifests.observability.promql import EVERY, SCALER, gauge, increase, quantile, series
+
+PREFIX = "PredictiveScaler"
+KEPT = "5m"
+"""So long an alert goes on when its series are gone: a controller that restarts has cured nothing."""
+
+CRITICAL, WARNING = "critical", "warning"
+_WHO = "{{ $labels.namespace }}/{{ $labels.scaler }}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alert:
+    """`name`: without the prefix; `hold`: how long it must be so; `summary`, `text`: Prometheus's templates."""
+
+    name: str
+    expr: str
+    hold: str
+    severity: str
+    summary: str
+    text: str
+
+    def to_yaml(self) -> dict[str, Any]:
+        """As in a rule file."""
+        name = f"{PREFIX}{self.name}"
+        return {
+            "alert": name,
+            "expr": self.expr,
+            "for": self.hold,
+            "keep_firing_for": KEPT,
+            "labels": {"severity": self.severity},
+            "annotations": {"summary": self.summary, "description": self.text, "runbook_url": runbook(name)},
+        }
+
+
+def groups() -> list[dict[str, Any]]:
+    """As in a rule file."""
+    return [
+        {"name": "predictive-scaler.scalers", "rules": [alert.to_yaml() for alert in (*_BROKEN, *_WEAK)]},
+        {"name": "predictive-scaler.controller", "rules": [alert.to_yaml() for alert in _CONTROLLER]},
+    ]
+
+
+def _now(**labels: str) -> str:
+    """The scalers with a condition like this."""
+    return f"{gauge('condition_reason', EVERY, *SCALER, **labels)} == 1"
+
+
+def _reason(kind: str) -> str:
+    """The reason that a condition has when the alert is written."""
+    selector = f"{series('condition_reason', '')}{{namespace='%s',scaler='%s',type='{kind}'}}"
+    asked = f'printf "{selector}" $labels.namespace $labels.scaler | query'
+    return f'{{{{ with {asked} }}}}{{{{ . | first | label "reason" }}}}{{{{ else }}}}unknown{{{{ end }}}}'
+
+
+_IDLE = "TargetOwned|TargetScaledToZero|Paused|SpecInvalid"
+_BROKEN = (
+    Alert(
+        name="SpecInvalid",
+        expr=_now(type="Ready", reason="SpecInvalid"),
+        hold="5m",
+        severity=WARNING,
+        summary=f"{_WHO}: the spec cannot be used",
+        text=f"PredictiveScaler {_WHO} does nothing: its spec is refused. The message of its condition Ready names "
+        f"the field.",
+    ),
+    Alert(
+        name="MetricsMissing",
+        expr=_now(type="MetricsAvailable", status="False"),
+        hold="5m",
+        severity=CRITICAL,
+        summary=f"{_WHO}: the load is not known ({_reason('MetricsAvailable')})",
+        text=f"PredictiveScaler {_WHO} cannot read its metric ({_reason('MetricsAvailable')}). It holds the size, or "
+        f"goes to its "
+        "fallback; it will not grow when the load does.",
+    ),
+    Alert(
+        name="TargetOwned",
+        expr=_now(type="AbleToScale", reason="TargetOwned"),
+        hold="10m",
+        severity=WARNING,
+        summary=f"{_WHO}: another one sets its target's size",
+        text=f"PredictiveScaler {_WHO} does not scale: somebody else sets the replicas of its target, and it does not "
+        f"fight. The "
+        "message of its condition AbleToScale names whom.",
+    ),
+    Alert(
+        name="NotAbleToScale",
+        expr=_now(type="AbleToScale", status="False", reason=f"!~{_IDLE}"),
+        hold="10m",
+        severity=CRITICAL,
+        summary=f"{_WHO}: the target cannot be scaled ({_reason('AbleToScale')})",
+        text=f"PredictiveScaler {_WHO} cannot read or scale its target ({_reason('AbleToScale')}). It tries again at "
+        f"every tick.",
+    ),
+    Alert(
+        name="Stuck",
+        expr=f"time() - {gauge('tick_timestamp_seconds', EVERY, *SCALER)} > 5 * "
+        f"{gauge('tick_interval_seconds', EVERY, *SCALER)} + 120",
+        hold="5m",
+        severity=CRITICAL,
+        summary=f"{_WHO}: no tick for {{{{ $value | humanizeDuration }}}}",
+        text=f"PredictiveScaler {_WHO} has not ticked for {{{{ $value | humanizeDuration }}}}, though a controller "
+        f"holds it: a call "
+        "that does not end holds it up, or the process is overloaded.",
+    ),
+)
+_WEAK = (
+    Alert(
+        name="AtMax",
+        expr=f"{gauge('demand_load', EVERY, *SCALER, source='decided')} / {gauge('replica_load', EVERY, *SCALER)} > "
+        f"{gauge('replicas_bound', EVERY, *SCALER, bound='max')} and "
+        f"{gauge('info', EVERY, *SCALER, mode='~Active|Experiment')} == 1",
+        hold="15m",
+        severity=WARNING,
+        summary=f"{_WHO}: needs more than maxReplicas",
+        text=f'PredictiveScaler {_WHO} would need {{{{ $value | printf "%.1f" }}}} replicas for the load to be ready '
+        f"for, which is "
+        "more than spec.maxReplicas allows.",
+    ),
+    Alert(
+        name="ObjectiveMissed",
+        expr=_now(type="Ready", reason="ObjectiveMissed"),
+        hold="1h",
+        severity=WARNING,
+        summary=f"{_WHO}: short more than twice as often as its objective allows",
+        text=f"Of late the target of PredictiveScaler {_WHO} was too small for more than twice the share of time that "
+        "spec.objective.underProvisionedTime allows.",
+    ),
+    Alert(
+        name="ForecastLosing",
+        expr=_now(type="Forecasting", reason="LosingToNaive"),
+        hold="6h",
+        severity=WARNING,
+        summary=f"{_WHO}: the forecast loses to the naive ones",
+        text=f"For six hours the model of PredictiveScaler {_WHO} was worse than saying that the load stays, or is as "
+        f"a season "
+        "before. It counts less than half, so the scaler mostly reacts; nothing is unsafe.",
+    ),
+    Alert(
+        name="ModelUnusable",
+        expr=_now(type="Forecasting", status="False", reason="~Model.+"),
+        hold="30m",
+        severity=WARNING,
+        summary=f"{_WHO}: no model ({_reason('Forecasting')})",
+        text=f"The model of PredictiveScaler {_WHO} cannot be had or breaks its contract ({_reason('Forecasting')}). "
+        f"The scaler "
+        "reacts to what it sees, as an HPA does.",
+    ),
+    Alert(
+        name="CoverageOff",
+        expr=f"1 - {gauge('forecast_coverage_ratio', EVERY, *SCALER)} > "
+        f"2 * (1 - {gauge('forecast_coverage_nominal_ratio', EVERY, *SCALER)}) + 0.05",
+        hold="6h",
+        severity=WARNING,
+        summary=f"{_WHO}: the load is above the forecast's upper quantile in {{{{ $value | humanizePercentage }}}} of "
+        f"the cases",
+        text=f"For six hours the upper quantile of PredictiveScaler {_WHO} was exceeded in "
+        f"{{{{ $value | humanizePercentage }}}} of late "
+        "windows, far more often than it should be: too few replicas are prepared.",
+    ),
+)
+_KNOWN = f"max by (job) ({series('scalers', EVERY)})"
+_SERVED = f"count by (job) (group by (job, namespace, scaler) ({series('tick_timestamp_seconds', EVERY)}))"
+_BUG = {"reason": "InternalError"}
+_CONTROLLER = (
+    Alert(
+        name="ControllerDown",
+        expr=f"absent({series('build_info', EVERY)})",
+        hold="5m",
+        severity=CRITICAL,
+        summary="No controller of predictive-scaler is scraped",
+        text="No replica of the controller runs, or Prometheus scrapes none. Targets keep their last size, and "
+        "nothing grows.",
+    ),
+    Alert(
+        name="Unserved",
+        expr=f"{_KNOWN} - ({_SERVED} or 0 * {_KNOWN}) > 0",
+        hold="5m",
+        severity=CRITICAL,
+        summary="{{ $value }} PredictiveScalers are served by nobody",
+        text="{{ $value }} of the PredictiveScalers that the controllers know do not tick: no replica holds their "
+        "shard.",
+    ),
+    Alert(
+        name="TickLag",
+        expr=f"{quantile(0.99, 'tick_lag_seconds', 'job', over='10m')} > 5",
+        hold="15m",
+        severity=WARNING,
+        summary="Ticks begin {{ $value | humanizeDuration }} late",
+        text="One tick in a hundred begins {{ $value | humanizeDuration }} late or later: the controller has too "
+        "little CPU or too "
+        "many scalers for one replica.",
+    ),
+    Alert(
+        name="InternalError",
+        expr=f"{increase('errors_total', EVERY, *SCALER, 'step', over='15m', **_BUG)} > 0 or "
+        f"{gauge('errors_total', EVERY, *SCALER, 'step', **_BUG)} unless "
+        f"{gauge('errors_total', EVERY, *SCALER, 'step', ago='15m', **_BUG)}",
+        hold="0m",
+        severity=WARNING,
+        summary=f"{_WHO}: an unforeseen error at step {{{{ $labels.step }}}}",
+        text=f"A tick of PredictiveScaler {_WHO} met an error at step {{{{ $labels.step }}}} that nobody thought of. "
+        f"The last size "
+        "stands; other scalers are not held up. It is a bug: the log has its trace.",
+    ),
+)
+ALERTS = (*_BROKEN, *_WEAK, *_CONTROLLER)

@@ -33,6 +33,7 @@ from controller.report import Report
 from controller.scheduler import Scheduler
 from controller.settings import Settings, SettingsError
 from controller.status_writer import KubernetesStatusWriter
+from controller.targets.handback import HandBack
 
 log = logging.getLogger("controller")
 
@@ -52,15 +53,23 @@ async def _run(settings: Settings) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    metrics = Metrics()
-    async with await KubernetesApi.connect() as api, connected(settings, api, metrics, _now) as adapters:
-        await _serve(settings, api, adapters, metrics, stop)
+    metrics, registry = Metrics(), Registry()
+    async with (
+        await KubernetesApi.connect() as api,
+        connected(settings, api, metrics, registry, _now) as adapters,
+    ):
+        await _serve(settings, api, adapters, metrics, registry, stop)
 
 
 async def _serve(
-    settings: Settings, api: KubernetesApi, adapters: Adapters, metrics: Metrics, stop: asyncio.Event
+    settings: Settings,
+    api: KubernetesApi,
+    adapters: Adapters,
+    metrics: Metrics,
+    registry: Registry,
+    stop: asyncio.Event,
 ) -> None:
-    registry, ledger = Registry(), Ledger(settings.records_mib)
+    ledger = Ledger(settings.records_mib)
     writer = KubernetesStatusWriter(api, instance=socket.gethostname())
     report = Report(writer=writer, metrics=metrics, ledger=ledger)
     cycle = Cycle(
@@ -86,6 +95,12 @@ async def _serve(
         clock=_now,
     )
     relist = Relist(api=api, registry=registry, namespaces=settings.namespaces, clock=_now)
+    hand_back = HandBack(
+        api=api,
+        registry=registry,
+        namespaces=settings.namespaces,
+        is_complete=lambda: relist.last is not None,
+    )
     http = HttpApi(
         registry=registry,
         ledger=ledger,
@@ -99,7 +114,7 @@ async def _serve(
     keda = _answering_keda(settings, registry, relist, stop)
     async with serving, keda, _watching(settings, registry):
         log.info("started", extra={"address": settings.http_address, "namespaces": settings.namespaces or "all"})
-        await asyncio.gather(relist.run(stop), scheduler.run(stop), adapters.models.run(stop))
+        await asyncio.gather(relist.run(stop), scheduler.run(stop), adapters.models.run(stop), hand_back.run(stop))
     log.info("stopped")
 
 

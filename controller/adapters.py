@@ -16,6 +16,7 @@ from controller.forecaster import OnnxModels
 from controller.kubernetes_api import KubernetesApi
 from controller.metrics import Metrics
 from controller.places.models import PlacedModels
+from controller.registry import Registry
 from controller.routes import AllLeadTimes, AllOwners, Sources, Targets
 from controller.settings import Settings
 from controller.sources import cloudwatch as cloudwatch_source
@@ -27,6 +28,8 @@ from controller.targets.asg import GroupTarget
 from controller.targets.asg_groups import Groups
 from controller.targets.asg_owners import GroupOwners
 from controller.targets.asg_startup import GroupLeadTimes
+from controller.targets.claims import Claims
+from controller.targets.hpa import FloorTarget
 from controller.targets.owners import AutoscalerOwners
 from controller.targets.scale import ScaleTarget
 from controller.targets.startup import PodLeadTimes
@@ -45,22 +48,25 @@ class Adapters:
 
 @contextlib.asynccontextmanager
 async def connected(
-    settings: Settings, api: KubernetesApi, metrics: Metrics, clock: Callable[[], datetime]
+    settings: Settings, api: KubernetesApi, metrics: Metrics, registry: Registry, clock: Callable[[], datetime]
 ) -> AsyncIterator[Adapters]:
     """One of each kind for Kubernetes and Prometheus, and one for AWS, which nothing is asked of until it is needed."""
     async with contextlib.AsyncExitStack() as stack:
         aws = Aws(timeout_seconds=settings.aws_timeout_seconds, clock=clock, on_call=metrics.called)
         stack.callback(aws.close)
-        groups = Groups(aws)
+        groups, claims = Groups(aws), Claims()
+        workloads = ScaleTarget(api, claims=claims)
+        floors = FloorTarget(api, workloads=workloads, claims=claims, scaling=registry.scaling)
         pods, launches = PodLeadTimes(api), GroupLeadTimes(groups)
         for lead_times in (pods, launches):
             stack.push_async_callback(lead_times.aclose)
         yield Adapters(
             source=_sources(settings, api, aws, metrics, stack),
             models=_models(settings, aws, metrics, clock),
-            target=Targets(workloads=ScaleTarget(api), groups=GroupTarget(groups)),
+            target=Targets(workloads=workloads, floors=floors, groups=GroupTarget(groups)),
             owners=AllOwners(
-                workloads=AutoscalerOwners(api, namespaces=settings.namespaces), groups=GroupOwners(groups)
+                workloads=AutoscalerOwners(api, namespaces=settings.namespaces, claims=claims),
+                groups=GroupOwners(groups),
             ),
             lead_times=AllLeadTimes(workloads=pods, groups=launches),
         )

@@ -37,6 +37,7 @@ from controller.ports import (
     MetricRequest,
     ModelError,
     Models,
+    Owner,
     Owners,
     Reporter,
     Source,
@@ -46,7 +47,7 @@ from controller.ports import (
     TargetState,
 )
 from controller.registry import Registry, Scaler
-from controller.spec import AnyTarget, GroupRef, Metric, Mode, ModelRef, ScalerSpec, SpecError
+from controller.spec import AnyTarget, FloorRef, GroupRef, Metric, Mode, ModelRef, ScalerSpec, SpecError
 
 log = logging.getLogger(__name__)
 
@@ -332,8 +333,7 @@ class Cycle:
         try:
             owner = await self._owner(now, run)
             if owner is not None:
-                message = f"{owner} sets the replicas of {_target_words(run.spec)}; remove it or use mode Observe"
-                run.fail(Stage.ACT, "TargetOwned", message)
+                run.fail(Stage.ACT, "TargetOwned", f"{owner.words} sets {_target_words(run.spec)}; {owner.cure}")
             elif decision.replicas != state.replicas:
                 await self._target.write(run.scaler.namespace, run.spec.target, state, decision.replicas)
                 run.is_written = True
@@ -345,15 +345,17 @@ class Cycle:
     async def _other(self, now: datetime, run: _Run, grade: Grade) -> str | None:
         """Whose work an observed scaler is graded against: the last one that was known."""
         try:
-            return await self._owners.owner(run.scaler.namespace, run.spec.target, now)
+            owner = await self._owners.owner(run.scaler.namespace, run.spec.target, now)
         except TargetError:
             return grade.against
+        return None if owner is None else owner.words
 
-    async def _owner(self, now: datetime, run: _Run) -> str | None:
+    async def _owner(self, now: datetime, run: _Run) -> Owner | None:
         rival = self._registry.rival(run.scaler)
         if rival is not None:
-            return f'PredictiveScaler "{rival.name}", the older one,'
-        return await self._owners.owner(run.scaler.namespace, run.spec.target, now)
+            return Owner(words=f'PredictiveScaler "{rival.name}", the older one,')
+        scaler = run.scaler
+        return await self._owners.owner(scaler.namespace, run.spec.target, now, generation=scaler.generation)
 
     async def _report(self, now: datetime, run: _Run) -> None:
         outcome = Outcome(
@@ -469,4 +471,5 @@ def _reason(prefix: str, check: str) -> str:
 
 
 def _target_words(spec: ScalerSpec) -> str:
-    return f'{spec.target.kind} "{spec.target.name}"'
+    what = "floor" if isinstance(spec.target, FloorRef) else "replicas"
+    return f'the {what} of {spec.target.kind} "{spec.target.name}"'

@@ -184,6 +184,14 @@ class TargetState:
     note: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Owner:
+    """Who else sets a target's size. `words`: such as 'HorizontalPodAutoscaler "web"'; `cure`: what a user may do."""
+
+    words: str
+    cure: str = "remove it or use mode Observe"
+
+
 class Target(Protocol[R_contra]):
     """Something with a size."""
 
@@ -199,8 +207,11 @@ class Target(Protocol[R_contra]):
 class Owners(Protocol[R_contra]):
     """Who else sets the size of targets."""
 
-    async def owner(self, namespace: str, ref: R_contra, now: datetime) -> str | None:
-        """The other autoscaler in words, such as 'HorizontalPodAutoscaler "web"'; None if none. Raises TargetError."""
+    async def owner(self, namespace: str, ref: R_contra, now: datetime, *, generation: int = 0) -> Owner | None:
+        """Who else does, None if nobody. `generation`: of the scaler that would set it, 0 of none.
+
+        Raises TargetError.
+        """
         ...
 
 

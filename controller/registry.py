@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from controller.spec import GroupRef, ScalerSpec, SpecError, parse
+from controller.spec import AnyTarget, GroupRef, ScalerSpec, SpecError, parse
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -140,10 +140,17 @@ class Registry:
         target = _active_target(scaler)
         if target is None:
             return None
+        first = self._by_target().get(target, scaler)
+        return None if first.uid == scaler.uid else first
+
+    def scaling(self, namespace: str, ref: AnyTarget) -> Scaler | None:
+        """The scaler that scales a target, for scalers of this namespace: the first to come, while it acts."""
+        return self._by_target().get(_target(namespace, ref))
+
+    def _by_target(self) -> dict[_Target, Scaler]:
         if self._owners is None:
             self._owners = _first_by_target(self._scalers.values())
-        first = self._owners.get(target, scaler)
-        return None if first.uid == scaler.uid else first
+        return self._owners
 
 
 def _is_as_new(version: int | None, held: int | None) -> bool:
@@ -173,7 +180,10 @@ def _active_target(scaler: Scaler) -> _Target | None:
     spec = scaler.spec
     if isinstance(spec, SpecError) or not spec.mode.is_acting:
         return None
-    if isinstance(spec.target, GroupRef):
-        access = spec.target.access
-        return access.account, access.region, spec.target.kind, spec.target.name
-    return scaler.namespace, spec.target.api_version.rpartition("/")[0], spec.target.kind, spec.target.name
+    return _target(scaler.namespace, spec.target)
+
+
+def _target(namespace: str, ref: AnyTarget) -> _Target:
+    if isinstance(ref, GroupRef):
+        return ref.access.account, ref.access.region, ref.kind, ref.name
+    return namespace, ref.api_version.rpartition("/")[0], ref.kind, ref.name

@@ -13,9 +13,18 @@ from typing import TypeGuard
 from controller.core.series import Observation
 from controller.core.startup import LeadTime
 from controller.outcome import Problem
-from controller.ports import LeadTimes, MetricError, MetricRequest, Owners, Source, Target, TargetState
+from controller.ports import LeadTimes, MetricError, MetricRequest, Owner, Owners, Source, Target, TargetState
 from controller.registry import Scaler
-from controller.spec import AnyTarget, CloudWatchMetric, GroupRef, Metric, PrometheusMetric, ScalerSpec, TargetRef
+from controller.spec import (
+    AnyTarget,
+    CloudWatchMetric,
+    FloorRef,
+    GroupRef,
+    Metric,
+    PrometheusMetric,
+    ScalerSpec,
+    TargetRef,
+)
 
 
 class Sources:
@@ -38,38 +47,43 @@ class Sources:
 
 
 class Targets:
-    """A `Target`: an Auto Scaling group, or anything with a scale subresource."""
+    """A `Target`: an Auto Scaling group, the floor of an autoscaler, or anything with a scale subresource."""
 
-    def __init__(self, *, workloads: Target[TargetRef], groups: Target[GroupRef]) -> None:
+    def __init__(self, *, workloads: Target[TargetRef], floors: Target[FloorRef], groups: Target[GroupRef]) -> None:
         self._workloads = workloads
+        self._floors = floors
         self._groups = groups
 
     async def read(self, namespace: str, ref: AnyTarget) -> TargetState:
         """The size now. Raises TargetError."""
         if isinstance(ref, GroupRef):
             return await self._groups.read(namespace, ref)
+        if isinstance(ref, FloorRef):
+            return await self._floors.read(namespace, ref)
         return await self._workloads.read(namespace, ref)
 
     async def write(self, namespace: str, ref: AnyTarget, state: TargetState, replicas: int) -> None:
         """Ask for `replicas`. Raises TargetError."""
         if isinstance(ref, GroupRef):
             await self._groups.write(namespace, ref, state, replicas)
+        elif isinstance(ref, FloorRef):
+            await self._floors.write(namespace, ref, state, replicas)
         else:
             await self._workloads.write(namespace, ref, state, replicas)
 
 
 class AllOwners:
-    """`Owners` of either kind of target."""
+    """`Owners` of any kind of target: those in Kubernetes, an autoscaler's floor among them, and groups."""
 
-    def __init__(self, *, workloads: Owners[TargetRef], groups: Owners[GroupRef]) -> None:
+    def __init__(self, *, workloads: Owners[TargetRef | FloorRef], groups: Owners[GroupRef]) -> None:
         self._workloads = workloads
         self._groups = groups
 
-    async def owner(self, namespace: str, ref: AnyTarget, now: datetime) -> str | None:
-        """The other autoscaler in words. Raises TargetError."""
+    async def owner(self, namespace: str, ref: AnyTarget, now: datetime, *, generation: int = 0) -> Owner | None:
+        """Who else sets the target's size. Raises TargetError."""
         if isinstance(ref, GroupRef):
-            return await self._groups.owner(namespace, ref, now)
-        return await self._workloads.owner(namespace, ref, now)
+            return await self._groups.owner(namespace, ref, now, generation=generation)
+        return await self._workloads.owner(namespace, ref, now, generation=generation)
 
 
 class AllLeadTimes:

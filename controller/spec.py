@@ -31,6 +31,7 @@ __all__ = [
     "CapacityField",
     "CloudWatchMetric",
     "Coordination",
+    "FloorRef",
     "GroupRef",
     "Metric",
     "Mode",
@@ -72,14 +73,17 @@ _LONGEST_WINDOW_SECONDS = 3600
 _LONGEST_PERIOD_SECONDS = 1800
 _LONGEST_INTERVAL_SECONDS = 3600
 GROUP_KIND = "AutoScalingGroup"
+FLOOR_KIND = "HorizontalPodAutoscaler"
+FLOOR_VERSION = "autoscaling/v2"
 _DEFAULT_API_VERSION = "apps/v1"
+_VERSIONS_OF_A_FLOOR = (_DEFAULT_API_VERSION, "autoscaling/v1", FLOOR_VERSION)
 _MOST_PER_UNIT = 10_000
 _MOST_DIMENSIONS = 30
 _LONGEST_METRIC_PERIOD = timedelta(hours=1)
 _SHORT_PERIODS = tuple(timedelta(seconds=seconds) for seconds in (1, 5, 10, 20, 30))
 _CLOUDWATCH_DELAY = timedelta(minutes=3)
 """So long after its period a value of CloudWatch may come: most services publish within two minutes."""
-_NOT_SCALABLE = ("DaemonSet", "HorizontalPodAutoscaler")
+_NOT_SCALABLE = "DaemonSet"
 
 _API_VERSION = Form(
     pattern=re.compile(r"([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?v[0-9][a-z0-9]*"),
@@ -237,7 +241,24 @@ class GroupRef:
         return ""
 
 
-AnyTarget: TypeAlias = TargetRef | GroupRef
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FloorRef:
+    """A HorizontalPodAutoscaler in the scaler's own namespace; its replicas are the floor under what it decides."""
+
+    name: str
+
+    @property
+    def kind(self) -> str:
+        """The kind in targetRef."""
+        return FLOOR_KIND
+
+    @property
+    def api_version(self) -> str:
+        """The version in which it is read and written, whichever the spec names."""
+        return FLOOR_VERSION
+
+
+AnyTarget: TypeAlias = TargetRef | GroupRef | FloorRef
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -405,8 +426,10 @@ def _target(spec: Fields) -> AnyTarget:
     for name in ("region", "roleArn", "externalId", "capacity"):
         if name in fields:
             raise fields.refusal(name, f"has no effect on a {kind}; remove it, or scale the kind {GROUP_KIND}")
-    if kind in _NOT_SCALABLE:
+    if kind == _NOT_SCALABLE:
         raise fields.refusal("kind", f"a {kind} has no replica count of its own; name the Deployment or StatefulSet")
+    if kind == FLOOR_KIND:
+        return _floor(fields)
     return TargetRef(
         api_version=fields.text("apiVersion", _API_VERSION, default=_DEFAULT_API_VERSION),
         kind=kind,
@@ -422,6 +445,14 @@ def _group(fields: Fields) -> GroupRef:
         name=fields.text("name", _GROUP_NAME),
         capacity=fields.choice("capacity", CapacityField, default=CapacityField.DESIRED),
     )
+
+
+def _floor(fields: Fields) -> FloorRef:
+    """Whichever of its versions is named: they are one object. The API server fills in that of a Deployment."""
+    api_version = fields.text("apiVersion", _API_VERSION, default=_DEFAULT_API_VERSION)
+    if api_version not in _VERSIONS_OF_A_FLOOR:
+        raise fields.refusal("apiVersion", f"of a {FLOOR_KIND} is {FLOOR_VERSION}; correct or remove it")
+    return FloorRef(name=fields.text("name", _OBJECT_NAME))
 
 
 def _refuse_keys(parent: Fields, child: str) -> None:

@@ -16,7 +16,7 @@ from controller.core.forecast import Forecast
 from controller.core.series import Observation
 from controller.core.startup import LeadTime
 from controller.outcome import Outcome, Problem, Stage
-from controller.ports import ForecastRequest, MetricError, MetricRequest, ModelError, StatusError, TargetState
+from controller.ports import ForecastRequest, MetricError, MetricRequest, ModelError, Owner, StatusError, TargetState
 from controller.registry import Scaler
 from controller.spec import AnyTarget, Metric, ModelRef, ScalerSpec
 from tests.builders import card, forecast
@@ -105,17 +105,17 @@ class FakeTarget:
 
 @dataclass(kw_only=True)
 class FakeOwners:
-    """Other autoscalers by target name."""
+    """Other autoscalers in words, by target name."""
 
     owners: dict[str, str] = field(default_factory=dict)
     error: Exception | None = None
     calls: list[str] = field(default_factory=list)
 
-    async def owner(self, namespace: str, ref: AnyTarget, now: datetime) -> str | None:
+    async def owner(self, namespace: str, ref: AnyTarget, now: datetime, *, generation: int = 0) -> Owner | None:
         self.calls.append("owner")
         if self.error is not None:
             raise self.error
-        return self.owners.get(ref.name)
+        return Owner(words=self.owners[ref.name]) if ref.name in self.owners else None
 
 
 @dataclass(kw_only=True)

@@ -10,15 +10,16 @@ from typing import Any
 import pytest
 
 from controller.core.startup import LeadTime
-from controller.ports import MetricError, MetricRequest, TargetState
+from controller.ports import MetricError, MetricRequest, Owner, TargetState
 from controller.routes import AllLeadTimes, AllOwners, Sources, Targets
-from controller.spec import AnyTarget, Metric, ScalerSpec, parse
+from controller.spec import AnyTarget, FloorRef, Metric, ScalerSpec, parse
 from tests.builders import NOW, scaler, seen
 from tests.contracts.specs import full_specs
 from tests.fakes import FakeLeadTimes, FakeOwners, FakeSource, FakeTarget
 
 PROMETHEUS, CLOUDWATCH = (parse(full_specs()[number]) for number in (0, 2))
 WORKLOAD, GROUP = PROMETHEUS.target, CLOUDWATCH.target
+FLOOR = FloorRef(name="floor")
 STATE = TargetState(replicas=3, resource_version="7")
 
 
@@ -69,23 +70,27 @@ async def test_no_source_waits_for_the_other() -> None:
     assert answers == [one.answer, two.answer]
 
 
-@pytest.mark.parametrize(("ref", "size"), [(WORKLOAD, 1), (GROUP, 2)], ids=["workload", "group"])
+@pytest.mark.parametrize(("ref", "size"), [(WORKLOAD, 1), (GROUP, 2), (FLOOR, 3)], ids=["workload", "group", "floor"])
 async def test_a_target_is_read_and_written_by_its_own_adapter(ref: AnyTarget, size: int) -> None:
-    workloads, groups = FakeTarget(sizes={WORKLOAD.name: 1}), FakeTarget(sizes={GROUP.name: 2})
-    targets = Targets(workloads=workloads, groups=groups)
+    adapters = [FakeTarget(sizes={one.name: count}) for count, one in enumerate((WORKLOAD, GROUP, FLOOR), start=1)]
+    workloads, groups, floors = adapters
+    targets = Targets(workloads=workloads, floors=floors, groups=groups)
     state = await targets.read("shop", ref)
     await targets.write("shop", ref, state, 9)
-    written, other = (groups, workloads) if ref is GROUP else (workloads, groups)
-    assert (state.replicas, written.written, other.calls) == (size, [(ref.name, 9)], [])
+    own = adapters.pop(size - 1)
+    assert (state.replicas, own.written) == (size, [(ref.name, 9)])
+    assert [other.calls for other in adapters] == [[], []]
 
 
-@pytest.mark.parametrize(("ref", "owner"), [(WORKLOAD, "an HPA"), (GROUP, "a policy")], ids=["workload", "group"])
+@pytest.mark.parametrize(
+    ("ref", "owner"), [(WORKLOAD, "an HPA"), (FLOOR, "KEDA"), (GROUP, "a policy")], ids=["workload", "floor", "group"]
+)
 async def test_the_owner_is_told_by_the_adapter_of_the_kind(ref: AnyTarget, owner: str) -> None:
     owners = AllOwners(
-        workloads=FakeOwners(owners={WORKLOAD.name: "an HPA", GROUP.name: "no"}),
+        workloads=FakeOwners(owners={WORKLOAD.name: "an HPA", FLOOR.name: "KEDA", GROUP.name: "no"}),
         groups=FakeOwners(owners={GROUP.name: "a policy", WORKLOAD.name: "no"}),
     )
-    assert await owners.owner("shop", ref, NOW) == owner
+    assert await owners.owner("shop", ref, NOW) == Owner(words=owner)
 
 
 @pytest.mark.parametrize(("spec", "seconds"), [(PROMETHEUS, 1), (CLOUDWATCH, 2)], ids=["workload", "group"])

@@ -14,7 +14,8 @@ from client.checks.finding import Finding, Findings, Result, failed, ok, skipped
 from client.errors import ClientError
 from controller.kubernetes_api import ApiError, ForbiddenError, Json, KubernetesApi
 from controller.ports import TargetError
-from controller.spec import GROUP, PLURAL, Metric, PrometheusMetric, ScalerSpec, TargetRef
+from controller.spec import FLOOR_VERSION, GROUP, PLURAL, FloorRef, Metric, PrometheusMetric, ScalerSpec, TargetRef
+from controller.targets.hpa import PLURAL as AUTOSCALERS
 from controller.targets.scale import ScaleTarget
 
 CHECK = "rights"
@@ -38,7 +39,7 @@ class Right:
 
 LIST_PODS = Right(verb="list", resource="pods")
 GET_SECRETS = Right(verb="get", resource="secrets")
-LIST_AUTOSCALERS = Right(verb="list", resource="horizontalpodautoscalers", group="autoscaling")
+LIST_AUTOSCALERS = Right(verb="list", resource=AUTOSCALERS, group="autoscaling")
 _REPORTING = (
     Right(verb="list", resource=PLURAL, group=GROUP),
     Right(verb="watch", resource=PLURAL, group=GROUP),
@@ -132,7 +133,9 @@ async def rights(
 
 
 async def _plural(scale: ScaleTarget, spec: ScalerSpec) -> str | None:
-    """None of a kind that cannot be scaled, which another check tells."""
+    """None of a group, and of a kind that cannot be scaled, which another check tells."""
+    if isinstance(spec.target, FloorRef):
+        return AUTOSCALERS
     if not isinstance(spec.target, TargetRef):
         return None
     try:
@@ -147,7 +150,7 @@ def _needed(spec: ScalerSpec, plural: str | None) -> Iterator[Right]:
         yield _scale("get", spec, plural)
         if spec.mode.is_acting:
             yield _scale("patch", spec, plural)
-    if isinstance(spec.target, TargetRef):
+    if isinstance(spec.target, TargetRef | FloorRef):
         yield LIST_AUTOSCALERS
         if spec.lead_time_auto:
             yield LIST_PODS
@@ -164,6 +167,9 @@ def needs_secrets(metric: Metric) -> bool:
 
 
 def _scale(verb: str, spec: ScalerSpec, plural: str) -> Right:
+    """To `verb` the size of the target; that of an autoscaler is in the object itself."""
+    if isinstance(spec.target, FloorRef):
+        return Right(verb=verb, resource=plural, group=FLOOR_VERSION.rpartition("/")[0])
     return Right(verb=verb, resource=f"{plural}/scale", group=spec.target.api_version.rpartition("/")[0])
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from client.checks.finding import Findings, failed, in_words, ok, skipped, warning
@@ -14,11 +14,12 @@ from controller.core.startup import LeadTime
 from controller.kubernetes_api import KubernetesApi
 from controller.ports import LeadTimeReason, LeadTimes, Owners, Target, TargetError, TargetState
 from controller.registry import Scaler
-from controller.spec import AnyTarget, GroupRef, ScalerSpec
+from controller.spec import AnyTarget, FloorRef, GroupRef, ScalerSpec
 from controller.targets.asg import GroupTarget
 from controller.targets.asg_groups import Groups
 from controller.targets.asg_owners import GroupOwners
 from controller.targets.asg_startup import GroupLeadTimes
+from controller.targets.hpa import FloorTarget
 from controller.targets.owners import AutoscalerOwners
 from controller.targets.scale import ScaleTarget
 from controller.targets.startup import PodLeadTimes
@@ -52,7 +53,10 @@ async def target(scaler: Scaler, spec: ScalerSpec, rights: Rights, tools: Tools)
         return skipped(CHECK, NO_CLUSTER)
     if rights.scale_get is not None and (objection := rights.objection(CHECK, rights.scale_get)):
         return objection
-    return await _looked_at(scaler, spec, rights, _of_workloads(tools.api, scaler.namespace), tools)
+    adapters = _of_workloads(tools.api, scaler.namespace)
+    if isinstance(spec.target, FloorRef):
+        adapters = replace(adapters, target=FloorTarget(tools.api, workloads=adapters.target))
+    return await _looked_at(scaler, spec, rights, adapters, tools)
 
 
 def _of_groups(groups: Groups) -> _Adapters:
@@ -100,10 +104,11 @@ def _counted(state: TargetState) -> str:
 def _concerns(spec: ScalerSpec, state: TargetState, groups: Groups) -> Iterator[str]:
     """What of the target holds the scaler back."""
     low, high = spec.policy.min_replicas, spec.policy.max_replicas
+    most, least = ("MaxSize", "MinSize") if isinstance(spec.target, GroupRef) else ("maxReplicas", "minReplicas")
     if state.highest is not None and state.highest < high:
-        yield f"its MaxSize, {state.highest}, is below maxReplicas, {high}, and holds: raise it, or lower maxReplicas"
-    if state.lowest is not None and state.lowest > low:
-        yield f"its MinSize, {state.lowest}, is above minReplicas, {low}, and holds: lower it, or raise minReplicas"
+        yield f"its {most}, {state.highest}, is below maxReplicas, {high}, and holds: raise it, or lower maxReplicas"
+    if state.lowest is not None and state.lowest > low and isinstance(spec.target, GroupRef):
+        yield f"its {least}, {state.lowest}, is above minReplicas, {low}, and holds: lower it, or raise minReplicas"
     group = groups.held(spec.target) if isinstance(spec.target, GroupRef) else None
     for process in sorted(_BLOCKING & set(group.suspended) if group else ()):
         yield f"without {process} AWS does not follow: aws autoscaling resume-processes --scaling-processes {process}"
@@ -120,8 +125,8 @@ async def _owner(scaler: Scaler, spec: ScalerSpec, rights: Rights, owners: Owner
     if owner is None:
         return ok(OWNER, "nobody else is known to set its size")
     if spec.mode.is_acting:
-        return failed(OWNER, f"{owner} sets its size, so this will not; remove it, or use mode Observe")
-    return ok(OWNER, f"{owner} sets its size, which mode {spec.mode} leaves alone")
+        return failed(OWNER, f"{owner.words} sets its size, so this will not; {owner.cure}")
+    return ok(OWNER, f"{owner.words} sets its size, which mode {spec.mode} leaves alone")
 
 
 async def _lead_time(

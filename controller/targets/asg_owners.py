@@ -18,7 +18,7 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from controller.aws import AwsError, ThrottledError, UnavailableError
-from controller.ports import TargetError
+from controller.ports import Owner, TargetError
 from controller.spec import AwsAccess, CapacityField, GroupRef
 from controller.targets.asg_groups import PAGE, SERVICE, Group, Groups, Json, failed, words
 
@@ -87,15 +87,23 @@ class GroupOwners:
         self._snapshots: dict[AwsAccess, _Snapshot] = {}
         self._listing: defaultdict[AwsAccess, asyncio.Lock] = defaultdict(asyncio.Lock)
 
-    async def owner(self, namespace: str, ref: GroupRef, now: datetime) -> str | None:  # noqa: ARG002  # it is in none
-        """The other autoscaler in words, or None. Raises TargetError when it cannot be known."""
+    async def owner(
+        self,
+        namespace: str,  # noqa: ARG002  # it is in none
+        ref: GroupRef,
+        now: datetime,
+        *,
+        generation: int = 0,  # noqa: ARG002  # AWS tells who owns it, whoever asks
+    ) -> Owner | None:
+        """The other autoscaler, or None. Raises TargetError when it cannot be known."""
         async with self._listing[ref.access]:
             snapshot = self._snapshots.get(ref.access)
             if snapshot is None or not snapshot.serves(now):
                 snapshot = self._snapshots[ref.access] = await self._asked(ref.access, now, snapshot)
         if snapshot.error:
             raise TargetError(snapshot.error.reason, f"{words(ref)}: {snapshot.error}")
-        return _told(ref, await self._groups.recent(ref, MAX_AGE.total_seconds()), snapshot)
+        told = _told(ref, await self._groups.recent(ref, MAX_AGE.total_seconds()), snapshot)
+        return None if told is None else Owner(words=told)
 
     async def _asked(self, access: AwsAccess, now: datetime, before: _Snapshot | None) -> _Snapshot:
         action = "DescribePolicies"

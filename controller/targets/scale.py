@@ -7,9 +7,12 @@ Facts, seen on kube-apiserver 1.36: a Scale of 0 replicas carries no `spec.repli
 `metadata.resourceVersion` is refused with 409 when the object changed since; an unknown version of a known group, an
 unknown group and an unknown object are all 404.
 
-Ready replicas are not read: a Scale counts pods that exist, not pods that are ready. The workload's own object would
-say, at the price of twice the reads a tick (of objects ten times as large) and `get` on every workload of the cluster,
-and nothing decides by it.
+A size is written by server-side apply, as our own field and whoever had it before, on condition of the version that was
+read (docs/decisions/0018-floors-and-fields.md). Custom resources take no apply of their Scale (kube-apiserver 1.36
+fails to convert it, and answers 500), so theirs is a merge-patch under the same name.
+
+A Scale counts pods that exist, not pods that are ready, and does not tell whose field the size is: the workload's own
+object does, which is looked at once in a while, and at once where the size is another than was written.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NoReturn
 
 from controller.kubernetes_api import (
@@ -31,6 +34,8 @@ from controller.kubernetes_api import (
 )
 from controller.ports import TargetError, TargetReason, TargetState
 from controller.spec import TargetRef
+from controller.targets.claims import Claims, Field, note
+from controller.targets.workloads import Workloads
 
 DISCOVERY_SECONDS = 600.0
 DOUBT_SECONDS = 15.0
@@ -38,6 +43,8 @@ DOUBT_SECONDS = 15.0
 
 WRITE_ATTEMPTS = 3
 """So often a size is written to an object that others keep changing, before it is left to the next tick."""
+
+_SCALE = {"apiVersion": "autoscaling/v1", "kind": "Scale"}
 
 FAILURE_SECONDS = 1.0
 """So long a failed discovery holds for all who wait for it, who would otherwise fail one after the other."""
@@ -62,10 +69,14 @@ class ScaleTarget:
         self,
         api: KubernetesApi,
         *,
+        workloads: Workloads | None = None,
+        claims: Claims | None = None,
         discovery_seconds: float = DISCOVERY_SECONDS,
         doubt_seconds: float = DOUBT_SECONDS,
     ) -> None:
         self._api = api
+        self._workloads = workloads or Workloads(api)
+        self._claims = claims or Claims()
         self._discovery_seconds = discovery_seconds
         self._doubt_seconds = doubt_seconds
         self._kinds: dict[str, _Kinds] = {}
@@ -75,29 +86,37 @@ class ScaleTarget:
         """The replicas asked for at present. Raises TargetError."""
         path = await self._path(namespace, ref)
         try:
-            scale = await self._api.get(path)
+            state = _state(await self._api.get(path))
         except ApiError as error:
             self._fail(namespace, ref, "get", error)
-        return _state(scale)
+        field = Field.of(namespace, ref)
+        is_another = self._claims.is_another(field, state.replicas)
+        look = await self._workloads.look(namespace, ref, now=is_another)
+        self._claims.saw(field, state.replicas, look.managers)
+        return replace(state, ready=look.ready, note=note(field, look.managers))
 
     async def write(self, namespace: str, ref: TargetRef, state: TargetState, replicas: int) -> None:
         """Ask for `replicas`, if the size is still that of `state`; nothing else is touched. Raises TargetError."""
         path = await self._path(namespace, ref)
         try:
-            await self._patch(path, state, replicas)
+            await self._patch(path, ref, state, replicas)
         except ApiError as error:
             self._fail(namespace, ref, "patch", error)
+        self._claims.wrote(Field.of(namespace, ref), replicas)
 
-    async def _patch(self, path: str, state: TargetState, replicas: int, attempts: int = WRITE_ATTEMPTS) -> None:
+    async def _patch(
+        self, path: str, ref: TargetRef, state: TargetState, replicas: int, attempts: int = WRITE_ATTEMPTS
+    ) -> None:
         """Again when the object changed but not its size: a status changes with every pod, most while scaling."""
-        body = {"metadata": {"resourceVersion": state.resource_version}, "spec": {"replicas": replicas}}
+        metadata = {"name": ref.name, "resourceVersion": state.resource_version}
+        body: Json = {**_SCALE, "metadata": metadata, "spec": {"replicas": replicas}}
         try:
-            await self._api.merge_patch(path, body)
+            await (self._api.merge_patch(path, body) if _is_custom(ref) else self._api.apply(path, body))
         except ConflictError:
             found = _state(await self._api.get(path)) if attempts > 1 else None
             if found is None or found.replicas != state.replicas:
                 raise
-            await self._patch(path, found, replicas, attempts - 1)
+            await self._patch(path, ref, found, replicas, attempts - 1)
 
     async def plural(self, ref: TargetRef) -> str:
         """What RBAC calls the target's kind, such as "deployments". Raises TargetError where it cannot be scaled."""
@@ -155,6 +174,11 @@ class ScaleTarget:
             case _:
                 reason, message = TargetReason.UNAVAILABLE, f"{target}: cannot {verb} its scale: {error}"
         raise TargetError(reason, message) from error
+
+
+def _is_custom(ref: TargetRef) -> bool:
+    """Groups of Kubernetes itself that have workloads are "apps" and the core; all others must have a dot in them."""
+    return "." in ref.api_version.rpartition("/")[0]
 
 
 def _state(scale: Json) -> TargetState:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
 from controller.ports import TargetError, TargetReason
+from controller.spec import GroupRef
 from controller.targets.asg_groups import Group, Groups
 from controller.targets.asg_owners import MAX_AGE, STALE_AGE, TAG, GroupOwners, _of_desired, _of_floor, _Snapshot
 from tests.aws.fixtures import Place
@@ -52,8 +53,14 @@ def owners(groups: Groups, aws: Place) -> GroupOwners:
     return GroupOwners(groups)
 
 
+async def told(owners: GroupOwners, group: GroupRef, now: datetime = NOW) -> str | None:
+    """The owner in words."""
+    owner = await owners.owner("shop", group, now)
+    return None if owner is None else owner.words
+
+
 async def test_a_group_of_ones_own(owners: GroupOwners) -> None:
-    assert await owners.owner("shop", ref(), NOW) is None
+    assert await told(owners, ref()) is None
 
 
 @pytest.mark.parametrize(
@@ -72,8 +79,8 @@ async def test_a_policy_owns_the_desired_capacity_and_no_floor(
     owners: GroupOwners, aws: Place, policy: dict[str, Any], words: str | None
 ) -> None:
     put(aws, **policy)
-    assert await owners.owner("shop", ref(), NOW) == (None if words is None else words + BESIDE)
-    assert await owners.owner("shop", ref(capacity=FLOOR), NOW) is None
+    assert await told(owners, ref()) == (None if words is None else words + BESIDE)
+    assert await told(owners, ref(capacity=FLOOR)) is None
 
 
 @pytest.mark.parametrize(
@@ -88,8 +95,8 @@ async def test_a_scheduled_action_owns_what_it_sets(
     owners: GroupOwners, aws: Place, sizes: dict[str, int], desired: str | None, floor: str | None
 ) -> None:
     schedule(aws, **sizes)
-    assert await owners.owner("shop", ref(), NOW) == desired
-    assert await owners.owner("shop", ref(capacity=FLOOR), NOW) == floor
+    assert await told(owners, ref()) == desired
+    assert await told(owners, ref(capacity=FLOOR)) == floor
 
 
 @pytest.mark.parametrize(
@@ -100,20 +107,20 @@ async def test_what_is_suspended_owns_nothing(owners: GroupOwners, aws: Place, p
     put(aws, **TRACKING)
     schedule(aws, DesiredCapacity=5)
     suspend(aws, process)
-    assert await owners.owner("shop", ref(), NOW) == owner + BESIDE
+    assert await told(owners, ref()) == owner + BESIDE
 
 
 async def test_a_predictive_policy_needs_no_alarm(owners: GroupOwners, aws: Place) -> None:
     put(aws, **predictive("ForecastAndScale"))
     suspend(aws, "AlarmNotification")
-    assert await owners.owner("shop", ref(), NOW) == 'predictive scaling policy "cpu"' + BESIDE
+    assert await told(owners, ref()) == 'predictive scaling policy "cpu"' + BESIDE
 
 
 async def test_several_owners_are_counted(owners: GroupOwners, aws: Place) -> None:
     put(aws, **TRACKING)
     put(aws, "more", **STEP)
     schedule(aws, DesiredCapacity=5)
-    assert await owners.owner("shop", ref(), NOW) == 'target tracking policy "cpu" and 2 more' + BESIDE
+    assert await told(owners, ref()) == 'target tracking policy "cpu" and 2 more' + BESIDE
 
 
 @pytest.mark.parametrize(("value", "is_owned"), [("true", True), ("", True), ("false", False), ("False", False)])
@@ -121,8 +128,8 @@ async def test_the_tag_of_the_cluster_autoscaler(owners: GroupOwners, aws: Place
     tag = {"ResourceId": "web", "ResourceType": "auto-scaling-group", "Key": TAG, "Value": value}
     aws.client("autoscaling").create_or_update_tags(Tags=[{**tag, "PropagateAtLaunch": False}])
     words = f"the cluster-autoscaler of the tag {TAG} (remove the tag where none runs; {BESIDE[2:]}"
-    assert await owners.owner("shop", ref(), NOW) == (words if is_owned else None)
-    assert await owners.owner("shop", ref(capacity=FLOOR), NOW) is None
+    assert await told(owners, ref()) == (words if is_owned else None)
+    assert await told(owners, ref(capacity=FLOOR)) is None
 
 
 @pytest.mark.parametrize("capacity", [DESIRED, FLOOR])
@@ -135,15 +142,15 @@ def test_a_group_that_a_service_of_aws_operates_is_nobody_elses(capacity: str) -
 async def test_another_groups_policy_is_no_owner(owners: GroupOwners, aws: Place) -> None:
     aws.group("api")
     put(aws, group="api", **TRACKING)
-    assert await owners.owner("shop", ref(), NOW) is None
-    assert await owners.owner("shop", ref("api"), NOW) is not None
+    assert await told(owners, ref()) is None
+    assert await told(owners, ref("api")) is not None
 
 
 async def test_another_regions_policy_is_no_owner(owners: GroupOwners, aws: Place) -> None:
     aws.group(region="us-east-1")
     aws.client("autoscaling", "us-east-1").put_scaling_policy(AutoScalingGroupName="web", PolicyName="cpu", **TRACKING)
-    assert await owners.owner("shop", ref(), NOW) is None
-    assert await owners.owner("shop", ref(region="us-east-1"), NOW) is not None
+    assert await told(owners, ref()) is None
+    assert await told(owners, ref(region="us-east-1")) is not None
 
 
 async def test_all_pages_are_read(owners: GroupOwners, aws: Place) -> None:
@@ -151,7 +158,7 @@ async def test_all_pages_are_read(owners: GroupOwners, aws: Place) -> None:
     for number in range(101):
         put(aws, f"p{number}", "api", **SIMPLE)
     put(aws, "zz", **SIMPLE)
-    assert await owners.owner("shop", ref(), NOW) == 'simple scaling policy "zz"' + BESIDE
+    assert await told(owners, ref()) == 'simple scaling policy "zz"' + BESIDE
     assert len(aws.server.calls(POLICIES)) == 2
 
 
@@ -217,7 +224,7 @@ async def test_an_older_list_serves_while_aws_is_away(
     await owners.owner("shop", ref(), NOW)
     aws.server.fail(operation=POLICIES, code=code)
     if is_known:
-        assert await owners.owner("shop", ref(), NOW + after) == 'target tracking policy "cpu"' + BESIDE
+        assert await told(owners, ref(), NOW + after) == 'target tracking policy "cpu"' + BESIDE
     else:
         with pytest.raises(TargetError):
             await owners.owner("shop", ref(), NOW + after)

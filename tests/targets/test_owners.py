@@ -32,13 +32,17 @@ def owners(api: KubernetesApi, server: FakeApiServer) -> AutoscalerOwners:
 
 
 async def test_the_owner_is_named(owners: AutoscalerOwners) -> None:
-    assert await owners.owner("web", API, NOW) == 'HorizontalPodAutoscaler "hpa"'
+    owner = await owners.owner("web", API, NOW)
+    assert owner is not None
+    assert owner.words == 'HorizontalPodAutoscaler "hpa"'
 
 
 async def test_keda_is_named_by_what_its_user_wrote(owners: AutoscalerOwners, server: FakeApiServer) -> None:
     server.lists[PATH] = [autoscaler("keda-hpa-api", **{"scaledobject.keda.sh/name": "queue"})]
-    expected = 'KEDA\'s ScaledObject "queue" (through HorizontalPodAutoscaler "keda-hpa-api")'
-    assert await owners.owner("web", API, NOW) == expected
+    owner = await owners.owner("web", API, NOW)
+    assert owner is not None
+    assert owner.words == 'KEDA\'s ScaledObject "queue" (through HorizontalPodAutoscaler "keda-hpa-api")'
+    assert "make this PredictiveScaler a trigger of it" in owner.cure
 
 
 @pytest.mark.parametrize(

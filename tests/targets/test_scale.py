@@ -15,7 +15,9 @@ from controller.targets.scale import WRITE_ATTEMPTS, ScaleTarget
 from tests.servers.kubernetes import FakeApiServer, status
 
 DEPLOYMENT = TargetRef(api_version="apps/v1", kind="Deployment", name="api")
-SCALE = "/apis/apps/v1/namespaces/web/deployments/api/scale"
+OBJECT = "/apis/apps/v1/namespaces/web/deployments/api"
+SCALE = f"{OBJECT}/scale"
+SCALE_KIND = {"apiVersion": "autoscaling/v1", "kind": "Scale"}
 
 
 def served(kinds: dict[str, str], *, scalable: Sequence[str], is_namespaced: bool = True) -> dict[str, Any]:
@@ -67,8 +69,23 @@ async def test_only_the_replicas_are_written_and_only_to_what_was_read(
 ) -> None:
     await target.write("web", DEPLOYMENT, await target.read("web", DEPLOYMENT), 7)
     (patch,) = server.of("PATCH")
-    assert (patch.path, patch.content_type) == (SCALE, "application/merge-patch+json")
-    assert patch.body == {"metadata": {"resourceVersion": "41"}, "spec": {"replicas": 7}}
+    assert (patch.path, patch.content_type) == (SCALE, "application/apply-patch+yaml")
+    assert patch.query == {"fieldManager": "predictive-scaler", "force": "true"}
+    assert patch.body == {**SCALE_KIND, "metadata": {"name": "api", "resourceVersion": "41"}, "spec": {"replicas": 7}}
+
+
+async def test_a_custom_resource_is_merged_into_since_it_takes_no_apply(
+    target: ScaleTarget, server: FakeApiServer
+) -> None:
+    ref = TargetRef(api_version="shop.example/v1", kind="Till", name="api")
+    where = "/apis/shop.example/v1/namespaces/web/tills/api/scale"
+    server.objects["/apis/shop.example/v1"] = served({"tills": "Till"}, scalable=["tills"])
+    server.objects[where] = scale(3)
+    await target.write("web", ref, await target.read("web", ref), 7)
+    (patch,) = server.of("PATCH")
+    assert (patch.path, patch.content_type) == (where, "application/merge-patch+json")
+    assert patch.query == {"fieldManager": "predictive-scaler"}
+    assert patch.body["metadata"]["resourceVersion"] == "41"
 
 
 async def test_somebody_elses_change_is_a_conflict(target: ScaleTarget, server: FakeApiServer) -> None:

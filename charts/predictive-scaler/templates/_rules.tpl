@@ -16,6 +16,18 @@
 - apiGroups: [autoscaling]
   resources: [horizontalpodautoscalers]
   verbs: [list]
+{{- if .Values.rbac.hpa }}
+# Raise the floor of one that a targetRef names, and give it back.
+- apiGroups: [autoscaling]
+  resources: [horizontalpodautoscalers]
+  verbs: [get, patch]
+{{- end }}
+{{- if .Values.rbac.workloads }}
+# See how many replicas are ready, and whose field their number is.
+- apiGroups: [apps]
+  resources: [deployments, statefulsets, replicasets]
+  verbs: [get]
+{{- end }}
 # Tell what changed and why.
 - apiGroups: [events.k8s.io]
   resources: [events]

@@ -6,6 +6,7 @@ Each command is a file in `client/commands/`; every error is one line and exit c
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import typer
 
@@ -14,13 +15,14 @@ from client.commands.listing import Commands
 from client.errors import ClientError
 
 _USER_ERROR = 2
+_PLUGIN = "kubectl-predictivescaler"
 
 app = typer.Typer(
     cls=Commands,
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    help="Ask a PredictiveScaler why it does what it does.",
+    help="See what PredictiveScalers do and why, and let them pause.",
 )
 
 
@@ -32,10 +34,16 @@ def _of_all() -> None:
 def main() -> None:
     """Run the command line; what the user can mend is one line on stderr and exit code 2."""
     try:
-        app()
+        app(prog_name=_called())
     except ClientError as error:
         console.complain(f"error: {error}")
         sys.exit(_USER_ERROR)
+
+
+def _called() -> str:
+    """As whoever called it wrote it: kubectl starts a file, and is meant itself."""
+    name = Path(sys.argv[0]).name
+    return _PLUGIN.replace("-", " ") if name == _PLUGIN else "predictive-scaler"
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ And where that fails, what does the cluster itself say? Reads only; JSON in the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -13,6 +13,7 @@ from urllib.parse import quote
 import aiohttp
 
 from client.errors import ClientError, UnreachableError
+from client.resources import Choice, chosen
 from controller.kubernetes_api import (
     ApiError,
     ConfigurationError,
@@ -22,7 +23,6 @@ from controller.kubernetes_api import (
     NotFoundError,
     namespace_of,
 )
-from controller.spec import GROUP, PLURAL, VERSION
 
 CHART = "app.kubernetes.io/name=predictive-scaler"  # what the chart labels its Service with
 ANSWER_SECONDS = 10.0
@@ -46,14 +46,32 @@ class Access:
 
     def scaler(self, name: str) -> tuple[str, str]:
         """Namespace and name of a PredictiveScaler. Raises ClientError."""
-        if self.namespace is not None:
-            return self.namespace, name
         try:
-            return namespace_of(self.kubeconfig, self.context), name
-        except ConfigurationError as error:
+            return self.home(), name
+        except ClientError:
             if self.controller is None:
-                raise ClientError(str(error)) from error
+                raise
             return "default", name
+
+    def home(self) -> str:
+        """The namespace that is meant. Raises ClientError."""
+        if self.namespace is not None:
+            return self.namespace
+        try:
+            return namespace_of(self.kubeconfig, self.context)
+        except ConfigurationError as error:
+            raise ClientError(str(error)) from error
+
+    def choice(self, names: Sequence[str] | None, selector: str | None, *, all_namespaces: bool) -> Choice:
+        """Which of the cluster are meant. Raises ClientError."""
+        if all_namespaces and self.namespace is not None:
+            raise ClientError("-A is all namespaces and -n is one of them; leave one away")
+        if names and all_namespaces:
+            raise ClientError("-A is all namespaces, and a NAME is of one; name its namespace with -n")
+        if names and selector is not None:
+            raise ClientError("-l chooses by labels, NAMEs by name; leave one away")
+        namespace = None if all_namespaces else self.home()
+        return Choice(namespace=namespace, names=tuple(names or ()), selector=selector)
 
     async def ask(self, path: str, query: Mapping[str, str]) -> Json:
         """What the controller answers to `path`. Raises UnreachableError, or ClientError for what it refuses."""
@@ -66,14 +84,8 @@ class Access:
 
     async def stored(self, namespace: str, name: str) -> Json:
         """The PredictiveScaler as the cluster has it. Raises ClientError."""
-        path = f"/apis/{GROUP}/{VERSION}/namespaces/{quote(namespace)}/{PLURAL}/{quote(name)}"
         async with await self.connect() as api:
-            try:
-                return await api.get(path)
-            except NotFoundError as error:
-                raise ClientError(f"there is no PredictiveScaler {namespace}/{name}") from error
-            except ApiError as error:
-                raise ClientError(f"the PredictiveScaler {namespace}/{name} cannot be read: {error}") from error
+            return (await chosen(api, Choice(namespace=namespace, names=(name,))))[0]
 
     async def connect(self) -> KubernetesApi:
         """The API server. Raises ClientError."""

@@ -1,4 +1,4 @@
-"""Which PredictiveScalers are meant? One or all of a namespace, or those of a YAML file, with the line of a mistake."""
+"""Which PredictiveScalers are meant? Some of the cluster, or those of a YAML file, with the line of a mistake."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import yaml
 
 from client.errors import ClientError
 from controller.fields import SpecError
-from controller.kubernetes_api import ApiError, KubernetesApi, NotFoundError
+from controller.kubernetes_api import ApiError, ForbiddenError, InvalidError, KubernetesApi, NotFoundError
 from controller.registry import Scaler
 from controller.spec import GROUP, KIND, PLURAL, VERSION, ScalerSpec, parse
 
@@ -33,28 +33,70 @@ class Resource:
         return not self.where
 
 
-async def named(api: KubernetesApi, namespace: str, name: str) -> Resource:
-    """As the cluster has it. Raises ClientError."""
-    try:
-        return Resource(scaler=_scaler(await api.get(f"{_path(namespace)}/{quote(name)}"), namespace))
-    except NotFoundError as error:
-        raise ClientError(f"there is no PredictiveScaler {namespace}/{name}") from error
-    except ApiError as error:
-        raise ClientError(f"the PredictiveScaler {namespace}/{name} cannot be read: {error}") from error
-
-
 async def listed(api: KubernetesApi, namespace: str) -> list[dict[str, Any]]:
     """All of a namespace, as the API server gives them. Raises ApiError."""
-    return (await api.list_all(_path(namespace))).items
+    return (await api.list_all(path_of(namespace))).items
 
 
-async def all_in(api: KubernetesApi, namespace: str) -> list[Resource]:
-    """All of a namespace, by name. Raises ClientError."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """Which of the cluster. `namespace`: None for all. `names`: none for all that have the labels of `selector`."""
+
+    namespace: str | None
+    names: tuple[str, ...] = ()
+    selector: str | None = None
+
+    @property
+    def words(self) -> str:
+        """As one says it."""
+        where = "any namespace" if self.namespace is None else f"namespace {self.namespace}"
+        return where if self.selector is None else f"{where} with the labels {self.selector}"
+
+
+async def chosen(api: KubernetesApi, choice: Choice) -> list[dict[str, Any]]:
+    """As the API server gives them, by namespace and name. Raises ClientError."""
+    if choice.names:
+        namespace = choice.namespace or ""
+        return [await _body(api, namespace, name) for name in dict.fromkeys(choice.names)]
+    query = {} if choice.selector is None else {"labelSelector": choice.selector}
+    path = f"/apis/{GROUP}/{VERSION}/{PLURAL}" if choice.namespace is None else path_of(choice.namespace)
     try:
-        bodies = await listed(api, namespace)
+        bodies = (await api.list_all(path, query)).items
     except ApiError as error:
-        raise ClientError(f"the PredictiveScalers of {namespace} cannot be listed: {error}") from error
-    return sorted((Resource(scaler=_scaler(body, namespace)) for body in bodies), key=lambda one: one.scaler.name)
+        raise _unlisted(choice, error) from error
+    return sorted(bodies, key=lambda one: (one["metadata"].get("namespace", ""), one["metadata"]["name"]))
+
+
+async def all_of(api: KubernetesApi, choice: Choice) -> list[Resource]:
+    """The same, read. Raises ClientError."""
+    return [Resource(scaler=_scaler(body, choice.namespace or "")) for body in await chosen(api, choice)]
+
+
+def _unlisted(choice: Choice, error: ApiError) -> ClientError:
+    match error:
+        case ForbiddenError() if choice.namespace is None:
+            return ClientError("you may not list the PredictiveScalers of all namespaces; name one with -n")
+        case InvalidError() if choice.selector is not None:
+            return ClientError(f"-l: {choice.selector!r} is no selector such as team=shop,tier!=test: {error}")
+        case NotFoundError():
+            return ClientError(_UNSERVED)
+    return ClientError(f"the PredictiveScalers of {choice.words} cannot be listed: {error}")
+
+
+_UNSERVED = (
+    "this cluster knows no PredictiveScalers; install the chart, which brings the kind, or name another --context"
+)
+
+
+async def _body(api: KubernetesApi, namespace: str, name: str) -> dict[str, Any]:
+    """One, as the API server gives it. Raises ClientError."""
+    try:
+        return await api.get(f"{path_of(namespace)}/{quote(name)}")
+    except NotFoundError as error:
+        words = _UNSERVED if error.is_relayed else f"there is no PredictiveScaler {namespace}/{name}"
+        raise ClientError(words) from error
+    except ApiError as error:
+        raise ClientError(f"the PredictiveScaler {namespace}/{name} cannot be read: {error}") from error
 
 
 def written(text: str, where: str, namespace: str) -> list[Resource]:
@@ -130,5 +172,6 @@ def _object(found: object) -> Mapping[str, Any]:
     return found if isinstance(found, Mapping) else {}
 
 
-def _path(namespace: str) -> str:
+def path_of(namespace: str) -> str:
+    """Where the API server has those of a namespace."""
     return f"/apis/{GROUP}/{VERSION}/namespaces/{quote(namespace)}/{PLURAL}"

@@ -11,7 +11,6 @@ import tempfile
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
-from datetime import UTC, datetime
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -25,9 +24,10 @@ from client.checks.examination import Examined, Who, examined, who
 from client.checks.finding import Result
 from client.checks.rights import who_am_i
 from client.checks.tools import Tools
-from client.commands import console
+from client.commands import clock, console
+from client.commands.options import AllNamespaces, Context, Kubeconfig, Namespace, Selector
 from client.errors import ClientError
-from client.resources import Resource, all_in, named, written
+from client.resources import Choice, Resource, all_of, written
 from controller.aws import Aws, AwsError
 from controller.fields import SpecError
 from controller.kubernetes_api import ApiError, ConfigurationError, KubernetesApi, UnavailableError, namespace_of
@@ -56,9 +56,9 @@ def doctor(
     file: Annotated[
         str | None, typer.Option("--file", "-f", metavar="FILE", help="Instead: its YAML; - reads it from stdin.")
     ] = None,
-    namespace: Annotated[
-        str | None, typer.Option("--namespace", "-n", help="Where it is; that of the context otherwise.")
-    ] = None,
+    namespace: Namespace = None,
+    all_namespaces: AllNamespaces = False,
+    selector: Selector = None,
     write_check: Annotated[
         bool,
         typer.Option("--write-check", help="Set an Auto Scaling group to the size that it has, to see if one may."),
@@ -75,12 +75,14 @@ def doctor(
     ] = None,
     timeout: Annotated[float, typer.Option(min=1, max=600, metavar="SECONDS", help="For each check.")] = 10.0,
     output: Annotated[Output, typer.Option("--output", "-o", help="Lines, or the same for programs.")] = Output.TEXT,
-    kubeconfig: Annotated[str | None, typer.Option(metavar="FILE", help="As for kubectl.")] = None,
-    context: Annotated[str | None, typer.Option(metavar="NAME", help="As for kubectl.")] = None,
+    kubeconfig: Kubeconfig = None,
+    context: Context = None,
 ) -> None:
     """Try all that a PredictiveScaler needs, say what is missing and how to mend it; exit with 1 where something is."""
     if name is not None and file is not None:
         raise ClientError("give the NAME of a PredictiveScaler in the cluster, or else its YAML with -f")
+    if file is not None and (all_namespaces or selector is not None):
+        raise ClientError("-f is a file; -A and -l choose of the cluster: leave one away")
     if token_file is not None and prometheus is None:
         raise ClientError("--token-file: is for the address that --prometheus gives; add it")
     logging.getLogger("controller").addHandler(logging.NullHandler())  # what went wrong is told in lines of our own
@@ -94,7 +96,8 @@ def doctor(
         service_account=service_account,
         writes=write_check,
     )
-    by, found = asyncio.run(_run(access, name, file, timeout, tools))
+    choose = partial(access.choice, None if name is None else [name], selector, all_namespaces=all_namespaces)
+    by, found = asyncio.run(_run(access, choose, file, timeout, tools))
     if output is Output.JSON:
         typer.echo(json.dumps(_fields(by, found), indent=1, ensure_ascii=False))
     else:
@@ -104,16 +107,16 @@ def doctor(
 
 
 async def _run(
-    access: Access, name: str | None, file: str | None, seconds: float, tools: Callable[..., Tools]
+    access: Access, choose: Callable[[], Choice], file: str | None, seconds: float, tools: Callable[..., Tools]
 ) -> tuple[str, list[Examined]]:
     """Who looked, in words, and what was found."""
     async with AsyncExitStack() as stack:
         api, no_api = await _connected(access, stack, is_needed=file is None)
-        resources = await _resources(access, api, name, file)
-        aws = Aws(timeout_seconds=seconds / _ATTEMPTS, clock=_now)
+        resources = await _resources(access, api, choose, file)
+        aws = Aws(timeout_seconds=seconds / _ATTEMPTS, clock=clock.now)
         stack.callback(aws.close)
         made = tools(
-            now=_now(),
+            now=clock.now(),
             aws=aws,
             groups=Groups(aws),
             api=api,
@@ -146,17 +149,17 @@ async def _connected(access: Access, stack: AsyncExitStack, *, is_needed: bool) 
     return api, ""
 
 
-async def _resources(access: Access, api: KubernetesApi | None, name: str | None, file: str | None) -> list[Resource]:
-    namespace = _namespace(access)
+async def _resources(
+    access: Access, api: KubernetesApi | None, choose: Callable[[], Choice], file: str | None
+) -> list[Resource]:
     if file is not None:
-        return written(_read(file), "the standard input" if file == _STDIN else file, namespace)
+        return written(_read(file), "the standard input" if file == _STDIN else file, _namespace(access))
     if api is None:
         raise ClientError("there is no cluster to look at; give the YAML with -f")
-    if name is not None:
-        return [await named(api, namespace, name)]
-    found = await all_in(api, namespace)
+    choice = choose()
+    found = await all_of(api, choice)
     if not found:
-        raise ClientError(f"there is no PredictiveScaler in namespace {namespace}; name another with -n")
+        raise ClientError(f"there is no PredictiveScaler in {choice.words}; name another namespace with -n")
     return found
 
 
@@ -220,7 +223,3 @@ def _print(by: str, found: list[Examined]) -> None:
         console.say("")
         console.say(f"{one.namespace}/{one.name}")
         console.verdicts((f.result, _STYLES[f.result], f.check, f.message) for f in one.findings)
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)  # noqa: TID251  # how old a value is needs the clock

@@ -12,6 +12,7 @@ import typer
 
 from client.access import Access, decisions_path
 from client.commands import console
+from client.commands.options import Context, Controller, ControllerNamespace, Kubeconfig, Namespace
 from client.errors import ClientError, UnreachableError
 from client.moments import moment
 from client.story import headline, told
@@ -26,10 +27,8 @@ class Output(StrEnum):
 
 
 def explain(
-    name: Annotated[str, typer.Argument(help="The PredictiveScaler.")],
-    namespace: Annotated[
-        str | None, typer.Option("--namespace", "-n", help="Where it is; that of the context otherwise.")
-    ] = None,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The PredictiveScaler.")],
+    namespace: Namespace = None,
     at: Annotated[
         str | None,
         typer.Option(metavar="TIME", help="The decision that stood at this time: ISO 8601, or HH:MM of your clock."),
@@ -37,15 +36,10 @@ def explain(
     output: Annotated[
         Output, typer.Option("--output", "-o", help="Sentences, or the record for `replay`.")
     ] = Output.TEXT,
-    controller: Annotated[
-        str | None, typer.Option(metavar="URL", help="The controller's address, such as http://127.0.0.1:8080.")
-    ] = None,
-    controller_namespace: Annotated[
-        str | None,
-        typer.Option(metavar="NAMESPACE", help="Where the controller's Service is, if not anywhere."),
-    ] = None,
-    kubeconfig: Annotated[str | None, typer.Option(metavar="FILE", help="As for kubectl.")] = None,
-    context: Annotated[str | None, typer.Option(metavar="NAME", help="As for kubectl.")] = None,
+    controller: Controller = None,
+    controller_namespace: ControllerNamespace = None,
+    kubeconfig: Kubeconfig = None,
+    context: Context = None,
 ) -> None:
     """Tell why a scaler asks for this many replicas, in sentences or as a record that can be replayed."""
     access = Access(

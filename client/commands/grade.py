@@ -17,6 +17,7 @@ from rich.table import Table
 
 from client.access import Access
 from client.commands import console
+from client.commands.options import Context, Kubeconfig, Namespace
 from client.errors import ClientError
 from client.moments import moment
 from controller.core.policy import Policy
@@ -47,11 +48,11 @@ class Output(StrEnum):
 
 
 def grade(
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Of a PredictiveScaler in the cluster.")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="Of a PredictiveScaler in the cluster.")] = None,
     file: Annotated[
         str | None, typer.Option("--file", "-f", metavar="FILE", help="Instead: its YAML; - reads it from stdin.")
     ] = None,
-    namespace: Annotated[str | None, typer.Option("--namespace", "-n", help="Where it and its workload are.")] = None,
+    namespace: Namespace = None,
     prometheus: Annotated[
         str | None, typer.Option(metavar="URL", help="Which Prometheus to ask; by default the spec's address.")
     ] = None,
@@ -78,9 +79,11 @@ def grade(
         float | None,
         typer.Option(min=0, metavar="LOAD", help="Show an HPA too that would give each replica this load."),
     ] = None,
-    kubeconfig: Annotated[str | None, typer.Option(metavar="FILE", help="How to reach the cluster.")] = None,
-    context: Annotated[str | None, typer.Option(help="Which of its contexts.")] = None,
-    output: Annotated[Output, typer.Option("--output", "-o")] = Output.TABLE,
+    kubeconfig: Kubeconfig = None,
+    context: Context = None,
+    output: Annotated[
+        Output, typer.Option("--output", "-o", help="The table, or the same for programs.")
+    ] = Output.TABLE,
 ) -> None:
     """What a PredictiveScaler would have cost and missed over the past, beside what its workload had."""
     try:
@@ -170,7 +173,7 @@ async def _from_cluster(name: str, access: Access) -> Resource:
             owner = await owners.owner(namespace, target, EPOCH)
         except TargetError:  # who may not list autoscalers still gets the figures
             owner = None
-    return found if owner is None else replace(found, against=owner)
+    return found if owner is None else replace(found, against=owner.words)
 
 
 def _of_prometheus(spec: ScalerSpec) -> PrometheusMetric:

@@ -8,6 +8,10 @@ from __future__ import annotations
 from training.command_group import CommandGroup
 
 MODULES = {
+    "get": "client.commands.get",
+    "forecast": "client.commands.forecast",
+    "pause": "client.commands.pause",
+    "resume": "client.commands.resume",
     "explain": "client.commands.explain",
     "replay": "client.commands.replay",
     "grade": "client.commands.grade",

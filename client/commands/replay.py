@@ -20,7 +20,9 @@ _MOST = 256 * 2**20  # bytes
 
 
 def replay(
-    file: Annotated[str, typer.Argument(help="What `explain -o json` printed, or the API's answer; - for stdin.")],
+    file: Annotated[
+        str, typer.Argument(metavar="FILE", help="What `explain -o json` printed, or the API's answer; - for stdin.")
+    ],
 ) -> None:
     """Make recorded decisions again, offline, and exit with 1 at the first bit that differs."""
     is_same = True

@@ -10,10 +10,10 @@ COMPILE := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.1
 export PYTHONDONTWRITEBYTECODE =
 
 .DEFAULT_GOAL := help
-.PHONY: help setup toolchain demo test check e2e bench manifests models lock clean
+.PHONY: help setup toolchain demo test check e2e bench docs docs-serve manifests models lock clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(READY) ## Make .venv from the lock file
 
@@ -58,7 +58,14 @@ bench: setup ## Measure cost, forecasts and decisions beside their baselines
 	@$(BIN)/python -m tests.bench.aws_predictive
 	@$(BIN)/python -m tests.bench.coverage
 
-manifests: toolchain ## Render manifests/install.yaml and the reference from the chart
+docs: setup ## Build the documentation's site into out/site; a broken link is an error
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	@echo "docs: out/site/index.html"
+
+docs-serve: setup ## Serve it at http://127.0.0.1:8000, anew at every change
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs serve --strict --dev-addr 127.0.0.1:8000
+
+manifests: toolchain ## Render manifests/install.yaml and the pages of reference
 	@$(BIN)/python -m manifests
 
 models: setup ## Make the shipped models anew

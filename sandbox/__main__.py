@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from sandbox import background, binaries
+from sandbox import background, binaries, keda
 from sandbox.exporter import Exporter
 from sandbox.processes import ProcessError
 from sandbox.replay import Counter
@@ -29,9 +29,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
-def build(_: argparse.Namespace) -> int:
+def build(parsed: argparse.Namespace) -> int:
     """Have every program ready and say where it is."""
-    found = binaries.find_all()
+    found = keda.search().all() if parsed.what == keda.BUNDLE.name else binaries.find_all()
     width = max(len(name) for name in found)
     for name, path in found.items():
         print(f"{name:{width}}  {path}")
@@ -94,7 +94,9 @@ def _print_addresses(addresses: background.Addresses) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m sandbox", description="A Kubernetes cluster on loopback.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    commands.add_parser("build", help="find, download or build every program").set_defaults(run=build)
+    building = commands.add_parser("build", help="find, download or build every program")
+    building.add_argument("what", nargs="?", choices=[keda.BUNDLE.name], help="only KEDA, which nothing else needs")
+    building.set_defaults(run=build)
     starting = commands.add_parser("up", help="start a sandbox that goes on in the background")
     starting.add_argument("--startup", type=float, default=2.0, metavar="SECONDS", help="start-up time of pods [2]")
     starting.add_argument("--nodes", type=int, default=3, metavar="N", help="simulated nodes [3]")

@@ -24,6 +24,7 @@ SERVICE_NETWORK = "10.96.0.0/16"
 # each new node until that controller vouched for it.
 NODE_WATCH_CONTROLLER = "node-lifecycle-controller"
 NODE_WATCH_ADMISSION = "TaintNodesByCondition"
+AGGREGATOR = "front-proxy-client"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +82,7 @@ def etcd(binary: Path, layout: Layout, port: int, peer_port: int) -> Program:
 def api_server(binary: Path, layout: Layout, authority: Authority, port: int, etcd_port: int) -> Program:
     """The API server: RBAC on, every request in the audit log before it is answered."""
     serving, signing = authority.server("kube-apiserver"), authority.signing_key("service-accounts")
+    aggregator = authority.client(AGGREGATOR)
     policy = _write(layout.configuration / "audit-policy.yaml", POLICY)
     layout.logs.mkdir(parents=True, exist_ok=True)
     return _program(
@@ -96,6 +98,13 @@ def api_server(binary: Path, layout: Layout, authority: Authority, port: int, et
         client_ca_file=authority.bundle,
         tls_cert_file=serving.certificate,
         tls_private_key_file=serving.key,
+        requestheader_client_ca_file=authority.bundle,  # how it vouches for users to API servers that register with it
+        requestheader_allowed_names=AGGREGATOR,
+        requestheader_username_headers="X-Remote-User",
+        requestheader_group_headers="X-Remote-Group",
+        requestheader_extra_headers_prefix="X-Remote-Extra-",
+        proxy_client_cert_file=aggregator.certificate,
+        proxy_client_key_file=aggregator.key,
         service_account_issuer=f"https://127.0.0.1:{port}",
         service_account_key_file=signing.key,
         service_account_signing_key_file=signing.key,

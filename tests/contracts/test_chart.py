@@ -37,8 +37,13 @@ POD = {"metadata.name": "predictive-scaler-0", "metadata.namespace": install.NAM
 REPLICA = Settings(instance=POD["metadata.name"], lease_namespace=install.NAME, peer_address="10.0.0.7:8080")
 MODELS_CACHE = Path("/var/cache/predictive-scaler/models")
 PAIR = install.FILE.parent / "examples" / "aws-pods-and-nodes.yaml"
-PODS = ([""], ["pods"], ["list"])
-SECRETS = ([""], ["secrets"], ["get"])
+OPTIONAL = {
+    "hpa": (["autoscaling"], ["horizontalpodautoscalers"], ["get", "patch"]),
+    "workloads": (["apps"], ["deployments", "statefulsets", "replicasets"], ["get"]),
+    "pods": ([""], ["pods"], ["list"]),
+    "secrets": ([""], ["secrets"], ["get"]),
+}
+"""By the values of `rbac` that grant them."""
 
 GUIDE = install.ROOT / "docs/guide/install.md"
 SPOKEN = re.compile(r"`([a-z][A-Za-z]*(?:\.[A-Za-z]+)+)(?:=[^`]*)?`")
@@ -73,7 +78,7 @@ def only(objects: list[Object], kind: str, name: str = install.NAME) -> Object:
 
 
 def rules(role: Object) -> list[tuple[list[str], ...]]:
-    return [(rule["apiGroups"], rule["resources"], rule["verbs"]) for rule in role["rules"]]
+    return sorted((rule["apiGroups"], rule["resources"], rule["verbs"]) for rule in role["rules"])
 
 
 def container(objects: list[Object]) -> Object:
@@ -148,16 +153,13 @@ def test_the_example_of_a_pair_is_one() -> None:
 
 
 def test_the_controller_may_do_this_and_no_more(installed: list[Object]) -> None:
-    role = only(installed, "ClusterRole")
-    assert rules(role) == [*LEAST, PODS, SECRETS]
+    assert rules(only(installed, "ClusterRole")) == sorted([*LEAST, *OPTIONAL.values()])
 
 
-@pytest.mark.parametrize(
-    ("settings", "left"),
-    [("rbac.secrets=false", [PODS]), ("rbac.pods=false", [SECRETS]), ("rbac.secrets=false,rbac.pods=false", [])],
-)
-def test_secrets_and_pods_can_be_left_out(helm: Path, settings: str, left: list[tuple[list[str], ...]]) -> None:
-    assert rules(only(rendered(helm, f"--set={settings}"), "ClusterRole")) == [*LEAST, *left]
+@pytest.mark.parametrize("off", [*([name] for name in OPTIONAL), [*OPTIONAL]], ids=".".join)
+def test_what_not_everybody_needs_can_be_left_out(helm: Path, off: list[str]) -> None:
+    role = only(rendered(helm, *(f"--set=rbac.{name}=false" for name in off)), "ClusterRole")
+    assert rules(role) == sorted([*LEAST, *(rule for name, rule in OPTIONAL.items() if name not in off)])
 
 
 def test_namespaces_get_roles_and_nothing_is_granted_cluster_wide(helm: Path) -> None:
@@ -166,7 +168,7 @@ def test_namespaces_get_roles_and_nothing_is_granted_cluster_wide(helm: Path) ->
     assert {found["kind"] for found in granted} == {"Role", "RoleBinding"}
     for namespace in ("shop", "search"):
         role, binding = (found for found in granted if found["metadata"]["namespace"] == namespace)
-        assert rules(role) == [*LEAST, PODS, SECRETS]
+        assert rules(role) == sorted([*LEAST, *OPTIONAL.values()])
         assert binding["roleRef"]["name"] == role["metadata"]["name"]
 
 

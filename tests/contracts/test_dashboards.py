@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 from collections.abc import Iterator
+from functools import cache
 from itertools import combinations
 from pathlib import Path
 
@@ -32,14 +33,18 @@ EVERY_QUERY = [pytest.param(asked, id=f"{name}-{asked.panel}") for name in NAMES
 EVERY_PANEL = [pytest.param(panel, id=f"{name}-{panel['title']}") for name in NAMES for panel in panels(load(name))]
 
 
-@pytest.mark.parametrize("path", files.files(), ids=lambda path: str(path.relative_to(ROOT)))
-def test_what_is_rendered_is_fresh(path: Path) -> None:
-    assert path.read_text() == files.files()[path], "stale; run `make manifests`"
+@pytest.fixture(scope="module")
+def rendered() -> dict[Path, str]:
+    return files.files()
 
 
-def test_there_are_no_other_files() -> None:
-    shipped = {*files.DASHBOARDS.iterdir(), *files.RULES.iterdir()}
-    assert shipped <= files.files().keys()
+def test_what_is_rendered_is_fresh(rendered: dict[Path, str]) -> None:
+    stale = [path.name for path, text in rendered.items() if path.read_text() != text]
+    assert stale == [], "run `make manifests`"
+
+
+def test_there_are_no_other_files(rendered: dict[Path, str]) -> None:
+    assert {*files.DASHBOARDS.iterdir(), *files.RULES.iterdir()} <= rendered.keys()
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -107,6 +112,7 @@ def asked_for(expr: str) -> Iterator[tuple[str, list[str]]]:
         yield name or bare, _MATCHER.findall(matchers)
 
 
+@cache
 def exposed() -> dict[str, Family]:
     """By the names of the series: a histogram has three."""
     families = Metrics().families

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -19,7 +20,7 @@ from controller.metrics import Metrics
 from controller.outcome import Outcome, Stage
 from controller.ports import StatusError, StatusWriter
 from controller.registry import Scaler
-from controller.spec import ScalerSpec
+from controller.spec import Mode, ScalerSpec
 from controller.status import status
 
 log = logging.getLogger(__name__)
@@ -61,10 +62,14 @@ class Report:
         """Record how long a shared stage of a tick took."""
         self._metrics.took(stage, seconds)
 
-    def forget(self, uid: str) -> None:
-        """Drop what is held of a scaler that is gone."""
+    def leave(self, uid: str) -> None:
+        """Tell no more of a scaler that is served elsewhere; its records stay, in case it comes back."""
         self._told.pop(uid, None)
         self._metrics.forget(uid)
+
+    def forget(self, uid: str) -> None:
+        """Drop what is held of a scaler that is gone."""
+        self.leave(uid)
         self._ledger.forget(uid)
 
     async def _write_status(
@@ -103,12 +108,20 @@ def _essence(scaler: Scaler, outcome: Outcome, now_true: Sequence[Condition]) ->
     decision = outcome.decision
     return (
         scaler.generation,
-        None if decision is None else (outcome.current_replicas, decision.replicas),
+        None if decision is None else (outcome.current_replicas, decision.replicas, _waking(scaler, outcome, decision)),
         None if outcome.model is None else outcome.model.digest,
         None if outcome.lead_time is None else (outcome.lead_time.source, outcome.lead_time.template),
         None if outcome.trial is None else (outcome.trial.phase, outcome.trial.turn),
         tuple((one.type, one.status, one.reason) for one in now_true),
     )
+
+
+def _waking(scaler: Scaler, outcome: Outcome, decision: Decision) -> int | None:
+    """Of an observed target at 0, the order of magnitude of the load: KEDA starts it by what a status tells of that."""
+    is_waiting = isinstance(scaler.spec, ScalerSpec) and scaler.spec.mode is Mode.OBSERVE
+    if is_waiting and outcome.current_replicas == 0 and decision.demand.value:
+        return math.frexp(decision.demand.value)[1]
+    return None
 
 
 def _is_recent(scaler: Scaler, now: datetime, told: datetime | None) -> bool:

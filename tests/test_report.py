@@ -30,11 +30,17 @@ class World:
         self.report = Report(writer=self.writer, metrics=self.metrics, ledger=self.ledger)
 
     async def tell(
-        self, tick: int, *problems: Problem, load: float = 50, written: bool = False, of: Scaler | None = None
+        self,
+        tick: int,
+        *problems: Problem,
+        load: float = 50,
+        written: bool = False,
+        of: Scaler | None = None,
+        current: int = 5,
     ) -> None:
-        """Report the tick number `tick` of a scaler of size 5."""
+        """Report the tick number `tick` of a scaler of size `current`."""
         now = NOW + tick * INTERVAL
-        made = record(load, at=now, ahead=forecast(1), current=5)
+        made = record(load, at=now, ahead=forecast(1), current=current)
         outcome = Outcome(
             time=now,
             problems=problems,
@@ -86,6 +92,18 @@ async def test_the_memory_is_written_after_the_clock_was_put_back(world: World) 
 async def test_patches_by_what_is_new(world: World, problems: tuple[Problem, ...], load: float, patches: int) -> None:
     await world.tell(0)
     await world.tell(1, *problems, load=load)
+    assert len(world.writer.patches) == patches
+
+
+@pytest.mark.parametrize(
+    ("mode", "loads", "patches"),
+    [("Observe", (0, 0.6), 2), ("Observe", (50, 51), 1), ("Observe", (50, 120), 2), ("Active", (0, 50), 1)],
+)
+async def test_whoever_may_wake_a_target_at_0_hears_of_its_load(
+    world: World, mode: str, loads: tuple[float, float], patches: int
+) -> None:
+    for tick, load in enumerate(loads):
+        await world.tell(tick, load=load, current=0, of=scaler(spec={"mode": mode}))
     assert len(world.writer.patches) == patches
 
 

@@ -9,6 +9,8 @@ from typing import Any
 
 from aiohttp import web
 
+from tests.contracts.specs import merged
+
 Json = dict[str, Any]
 
 
@@ -28,8 +30,8 @@ class Call:
 class FakeApiServer:
     """`objects`: by path. `lists`: by path, all items, which are served in pages. `raw`: by (method, path), first.
 
-    A patch is answered with the object; merge-patches are checked for the resource version only, JSON patches
-    are applied to a depth of two.
+    A patch is answered with the object; of merge patches the resource version is checked, and a dry run keeps nothing;
+    JSON patches are applied to a depth of two.
     """
 
     objects: dict[str, Json] = field(default_factory=dict)
@@ -84,8 +86,10 @@ class FakeApiServer:
         wanted = call.body.get("metadata", {}).get("resourceVersion")
         if wanted not in {None, self.objects[path]["metadata"]["resourceVersion"]}:
             return status(409, "the object has been modified; please apply your changes to the latest version")
-        self.objects[path] = {**self.objects[path], "spec": call.body["spec"]}
-        return web.json_response(self.objects[path])
+        changed = merged(self.objects[path], call.body)
+        if call.query.get("dryRun") != "All":
+            self.objects[path] = changed
+        return web.json_response(changed)
 
     def _json_patch(self, path: str, operations: list[Json]) -> web.Response:
         found = copy.deepcopy(self.objects[path])
@@ -99,13 +103,13 @@ class FakeApiServer:
 
 
 def _apply(found: Json, operation: Json) -> None:
-    *parents, key = operation["path"].strip("/").split("/")
+    *parents, key = (part.replace("~1", "/") for part in operation["path"].strip("/").split("/"))
     for parent in parents:
         found = found[parent]
     match operation["op"]:
         case "test" if found[key] != operation["value"]:
             raise KeyError(key)
-        case "add":
+        case "add" | "replace":
             found[key] = operation["value"]
         case "remove":
             del found[key]

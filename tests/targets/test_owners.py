@@ -10,7 +10,9 @@ import pytest
 
 from controller.kubernetes_api import KubernetesApi
 from controller.ports import TargetError, TargetReason
-from controller.spec import TargetRef
+from controller.spec import FloorRef, TargetRef
+from controller.targets.claims import Claims, Field
+from controller.targets.floors import ANNOTATION, Floor
 from controller.targets.owners import AutoscalerOwners
 from tests.servers.kubernetes import FakeApiServer, status
 
@@ -43,6 +45,44 @@ async def test_keda_is_named_by_what_its_user_wrote(owners: AutoscalerOwners, se
     assert owner is not None
     assert owner.words == 'KEDA\'s ScaledObject "queue" (through HorizontalPodAutoscaler "keda-hpa-api")'
     assert "make this PredictiveScaler a trigger of it" in owner.cure
+
+
+async def test_an_autoscaler_is_told_how_to_be_lived_beside(owners: AutoscalerOwners) -> None:
+    owner = await owners.owner("web", API, NOW)
+    assert owner is not None
+    assert "targetRef: {kind: HorizontalPodAutoscaler, name: hpa}" in owner.cure
+
+
+async def test_of_an_autoscaler_whose_floor_is_raised_it_is_told_by_whom(
+    owners: AutoscalerOwners, server: FakeApiServer
+) -> None:
+    floor = Floor(scaler="early", uid="1", own=2, set=5)
+    server.lists[PATH][0]["metadata"]["annotations"] = {ANNOTATION: floor.text()}
+    owner = await owners.owner("web", API, NOW)
+    assert owner is not None
+    assert owner.cure.startswith('PredictiveScaler "early" raises its floor already')
+
+
+@pytest.mark.parametrize(("labels", "is_owned"), [({}, False), ({"scaledobject.keda.sh/name": "queue"}, True)])
+async def test_the_floor_of_an_autoscaler_is_keda_s_where_keda_made_it(
+    owners: AutoscalerOwners, server: FakeApiServer, labels: dict[str, str], is_owned: bool
+) -> None:
+    server.lists[PATH] = [autoscaler("hpa", **labels)]
+    owner = await owners.owner("web", FloorRef(name="hpa"), NOW)
+    assert (owner is not None) is is_owned
+    assert owner is None or owner.words == 'KEDA\'s ScaledObject "queue"'
+
+
+async def test_who_sets_back_what_was_written_owns_the_target(api: KubernetesApi, server: FakeApiServer) -> None:
+    server.lists[PATH] = []
+    claims, field = Claims(lambda: 0.0), Field.of("web", API)
+    owners = AutoscalerOwners(api, claims=claims)
+    claims.wrote(field, 7)
+    assert await owners.owner("web", API, NOW, generation=1) is None
+    claims.saw(field, 3, ["argocd-controller"])
+    owner = await owners.owner("web", API, NOW, generation=1)
+    assert owner is not None
+    assert "Argo CD" in owner.words
 
 
 @pytest.mark.parametrize(

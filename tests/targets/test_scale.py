@@ -11,6 +11,7 @@ import pytest
 from controller.kubernetes_api import KubernetesApi
 from controller.ports import TargetError, TargetReason, TargetState
 from controller.spec import TargetRef
+from controller.targets.claims import Claims, Field
 from controller.targets.scale import WRITE_ATTEMPTS, ScaleTarget
 from tests.servers.kubernetes import FakeApiServer, status
 
@@ -101,7 +102,7 @@ async def test_a_change_of_anything_but_the_size_is_no_conflict(target: ScaleTar
     state = await target.read("web", DEPLOYMENT)
     server.objects[SCALE] = scale(state.replicas, version="42")
     await target.write("web", DEPLOYMENT, state, 7)
-    assert server.objects[SCALE] == scale(7, version="42")
+    assert server.objects[SCALE]["spec"] == {"replicas": 7}
 
 
 async def test_an_object_that_never_rests_is_left_for_the_next_tick(target: ScaleTarget, server: FakeApiServer) -> None:
@@ -208,3 +209,51 @@ async def test_many_missing_targets_ask_discovery_once(
         with pytest.raises(TargetError):
             await believing.read("web", TargetRef(api_version="apps/v1", kind="Deployment", name=name))
     assert len(server.of("GET", "/apis/apps/v1")) == 1
+
+
+def deployment(*managers: str, ready: int | None = None) -> dict[str, Any]:
+    """The object itself, of which `managers` wrote the size, one after the other."""
+    fields = [{"manager": one, "fieldsV1": {"f:spec": {"f:replicas": {}}}} for one in managers]
+    told = {"replicas": 3} if ready is None else {"replicas": 3, "readyReplicas": ready}
+    return {"metadata": {"managedFields": fields}, "status": told}
+
+
+@pytest.mark.parametrize(("ready", "expected"), [(2, 2), (None, 0)], ids=["two", "none is left out"])
+async def test_ready_replicas_are_those_of_the_object(
+    target: ScaleTarget, server: FakeApiServer, ready: int | None, expected: int
+) -> None:
+    server.objects[OBJECT] = deployment(ready=ready)
+    assert (await target.read("web", DEPLOYMENT)).ready == expected
+
+
+async def test_an_object_that_may_not_be_seen_leaves_its_size_known(target: ScaleTarget, server: FakeApiServer) -> None:
+    server.raw["GET", OBJECT] = lambda: status(403, "no")
+    state = await target.read("web", DEPLOYMENT)
+    assert (state.replicas, state.ready, state.note) == (3, None, "")
+
+
+async def test_the_object_is_looked_at_once_in_a_while_only(target: ScaleTarget, server: FakeApiServer) -> None:
+    server.objects[OBJECT] = deployment(ready=3)
+    for _ in range(5):
+        await target.read("web", DEPLOYMENT)
+    assert (len(server.of("GET", SCALE)), len(server.of("GET", OBJECT))) == (5, 1)
+
+
+async def test_what_git_owns_is_noted_before_the_first_write(target: ScaleTarget, server: FakeApiServer) -> None:
+    server.objects[OBJECT] = deployment("argocd-controller", ready=3)
+    state = await target.read("web", DEPLOYMENT)
+    assert state.note.startswith('Argo CD (field manager "argocd-controller") owns spec.replicas as well')
+
+
+async def test_a_size_that_was_set_back_is_noticed_by_the_next_read(api: KubernetesApi, server: FakeApiServer) -> None:
+    server.objects["/apis/apps/v1"] = served({"deployments": "Deployment"}, scalable=["deployments"])
+    server.objects |= {SCALE: scale(3), OBJECT: deployment("argocd-controller")}
+    claims = Claims()
+    target, field = ScaleTarget(api, claims=claims), Field.of("web", DEPLOYMENT)
+    await target.write("web", DEPLOYMENT, await target.read("web", DEPLOYMENT), 7)
+    server.objects[OBJECT] = deployment("predictive-scaler")
+    await target.read("web", DEPLOYMENT)
+    assert claims.owner(field, 1) is None
+    server.objects |= {SCALE: scale(3), OBJECT: deployment("argocd-controller")}
+    await target.read("web", DEPLOYMENT)
+    assert claims.owner(field, 1) is not None

@@ -10,23 +10,26 @@ import contextlib
 import logging
 import os
 import signal
-import socket
 import sys
+import time
 from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime
-from time import gmtime
 from typing import Any
+from uuid import uuid4
 
 from aiohttp import web
 from pythonjsonlogger.json import JsonFormatter
 
 from controller.adapters import Adapters, connected
 from controller.cycle import Cycle
+from controller.fence import seconds_left
 from controller.handlers import Watch
 from controller.http_api import HttpApi
 from controller.kubernetes_api import ConfigurationError, KubernetesApi
 from controller.ledger import Ledger
+from controller.membership import Membership, drained, joined
 from controller.metrics import Metrics
+from controller.peers import Peers
 from controller.registry import Registry
 from controller.relist import Relist
 from controller.report import Report
@@ -55,10 +58,14 @@ async def _run(settings: Settings) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     metrics, registry = Metrics(), Registry()
     async with (
-        await KubernetesApi.connect() as api,
+        await KubernetesApi.connect(fence=seconds_left) as api,
         connected(settings, api, metrics, registry, _now) as adapters,
     ):
-        await _serve(settings, api, adapters, metrics, registry, stop)
+        relist = Relist(api=api, registry=registry, namespaces=settings.namespaces, clock=_now)
+        own = uuid4().hex[:8]
+        sharing = joined(settings, metrics, on_begin=relist.once, number=own, clock=_now, uptime=_uptime)
+        async with sharing as membership:
+            await _serve(settings, api, adapters, metrics, registry, relist, membership, stop)
 
 
 async def _serve(
@@ -67,10 +74,12 @@ async def _serve(
     adapters: Adapters,
     metrics: Metrics,
     registry: Registry,
+    relist: Relist,
+    membership: Membership,
     stop: asyncio.Event,
 ) -> None:
     ledger = Ledger(settings.records_mib)
-    writer = KubernetesStatusWriter(api, instance=socket.gethostname())
+    writer = KubernetesStatusWriter(api, instance=membership.me.instance)
     report = Report(writer=writer, metrics=metrics, ledger=ledger)
     cycle = Cycle(
         source=adapters.source,
@@ -80,41 +89,54 @@ async def _serve(
         lead_times=adapters.lead_times,
         reporter=report,
         registry=registry,
+        begun=membership.serving.begun,
     )
 
-    def forget(uid: str) -> None:
+    def leave(uid: str) -> None:
         cycle.forget(uid)
-        report.forget(uid)
+        report.leave(uid)
 
     scheduler = Scheduler(
         registry=registry,
         cycle=cycle,
         default_address=settings.prometheus_address,
-        on_gone=forget,
+        serving=membership.serving,
+        on_gone=report.forget,
+        on_lost=leave,
         on_lag=metrics.lagged,
         clock=_now,
     )
-    relist = Relist(api=api, registry=registry, namespaces=settings.namespaces, clock=_now)
     hand_back = HandBack(
         api=api,
         registry=registry,
         namespaces=settings.namespaces,
         is_complete=lambda: relist.last is not None,
+        left=membership.serving.left,
     )
+    peers = Peers(membership.serving, me=membership.me)
     http = HttpApi(
         registry=registry,
         ledger=ledger,
         metrics=metrics.registry,
         alive=lambda: scheduler.alive,
         listed=lambda: relist.last,
+        membership=membership,
+        peers=peers,
         clock=_now,
     )
     metrics.count(registry)
     serving = _listening(http.application(), settings)
     keda = _answering_keda(settings, registry, relist, stop)
-    async with serving, keda, _watching(settings, registry):
+    idle = asyncio.Event()
+    async with contextlib.aclosing(peers), serving, keda, _watching(settings, registry):
         log.info("started", extra={"address": settings.http_address, "namespaces": settings.namespaces or "all"})
-        await asyncio.gather(relist.run(stop), scheduler.run(stop), adapters.models.run(stop), hand_back.run(stop))
+        await asyncio.gather(
+            relist.run(stop),
+            drained(scheduler.run(stop), stop, idle),
+            membership.run(idle),
+            adapters.models.run(stop),
+            hand_back.run(stop),
+        )
     log.info("stopped")
 
 
@@ -176,13 +198,18 @@ def _formatter(settings: Settings) -> logging.Formatter:
     if settings.log_format == "json":
         fields = {"asctime": "time", "levelname": "level", "name": "logger"}
         formatter = JsonFormatter("%(asctime)s %(levelname)s %(name)s %(message)s", rename_fields=fields)
-    formatter.converter = gmtime
+    formatter.converter = time.gmtime
     formatter.default_time_format, formatter.default_msec_format = "%Y-%m-%dT%H:%M:%S", "%s.%03dZ"
     return formatter
 
 
 def _now() -> datetime:
     return datetime.now(UTC)  # noqa: TID251  # the one place where the clock enters
+
+
+def _uptime() -> float:
+    """Seconds since the machine started, those in which it or this process slept included (Linux)."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from controller.aws import Aws
+from controller.fence import seconds_left
 from controller.forecaster import OnnxModels
 from controller.kubernetes_api import KubernetesApi
 from controller.metrics import Metrics
@@ -52,7 +53,7 @@ async def connected(
 ) -> AsyncIterator[Adapters]:
     """One of each kind for Kubernetes and Prometheus, and one for AWS, which nothing is asked of until it is needed."""
     async with contextlib.AsyncExitStack() as stack:
-        aws = Aws(timeout_seconds=settings.aws_timeout_seconds, clock=clock, on_call=metrics.called)
+        aws = Aws(timeout_seconds=settings.aws_timeout_seconds, clock=clock, on_call=metrics.called, fence=seconds_left)
         stack.callback(aws.close)
         groups, claims = Groups(aws), Claims()
         workloads = ScaleTarget(api, claims=claims)

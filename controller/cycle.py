@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from time import perf_counter
@@ -26,6 +27,7 @@ from controller.core.record import Inputs, Record
 from controller.core.series import Observation
 from controller.core.startup import LeadTime
 from controller.experiment import concluded, disturbed, in_turn, left, met
+from controller.fence import Left, always, writing
 from controller.grading import Grade, settled, unwatched, watched
 from controller.held import Held, Question, restored
 from controller.outcome import Beside, LoadedModel, Outcome, Problem, Stage
@@ -58,11 +60,12 @@ PARTNER_SECONDS = 2.0
 
 @dataclass(slots=True, kw_only=True)
 class _Run:
-    """One scaler's way through one tick."""
+    """One scaler's way through one tick. `permit`: for how long what it writes may be sent."""
 
     scaler: Scaler
     spec: ScalerSpec
     held: Held
+    permit: Left
     problems: list[Problem] = field(default_factory=list)
     model: LoadedModel | None = None
     observation: Observation | None = None
@@ -92,7 +95,10 @@ class _Run:
 
 
 class Cycle:
-    """Ticks over batches of scalers; everything it meets the world with is handed in."""
+    """Ticks over batches of scalers; everything it meets the world with is handed in.
+
+    `begun`: around a scaler's part of a tick; gives for how long what comes of it may be written.
+    """
 
     def __init__(
         self,
@@ -104,6 +110,7 @@ class Cycle:
         lead_times: LeadTimes,
         reporter: Reporter,
         registry: Registry,
+        begun: Callable[[Scaler], AbstractContextManager[Left]] = always,
         timer: Callable[[], float] = perf_counter,
     ) -> None:
         self._source = source
@@ -113,6 +120,7 @@ class Cycle:
         self._lead_times = lead_times
         self._reporter = reporter
         self._registry = registry
+        self._begun = begun
         self._timer = timer
         self._held: dict[str, Held] = {}
         self._slow: set[str] = set()
@@ -124,11 +132,14 @@ class Cycle:
 
         `done` hears of each scaler as soon as its own part has ended.
         """
-        runs = [run for scaler in scalers if (run := self._begin(scaler)) is not None]
-        if runs:
-            await self._run(now, runs, done)
-        running = {run.scaler.uid for run in runs}
-        await asyncio.gather(*(self._report_idle(now, scaler) for scaler in scalers if scaler.uid not in running))
+        with contextlib.ExitStack() as stack:
+            permits = {scaler.uid: stack.enter_context(self._begun(scaler)) for scaler in scalers}
+            runs = [run for scaler in scalers if (run := self._begin(scaler, permits[scaler.uid])) is not None]
+            if runs:
+                await self._run(now, runs, done)
+            running = {run.scaler.uid for run in runs}
+            idle = [scaler for scaler in scalers if scaler.uid not in running]
+            await asyncio.gather(*(self._report_idle(now, scaler, permits[scaler.uid]) for scaler in idle))
 
     async def _run(self, now: datetime, runs: Sequence[_Run], done: Callable[[Scaler], None]) -> None:
         await _guarded(Stage.FORECAST, runs, self._load_models(runs))
@@ -140,14 +151,15 @@ class Cycle:
     async def _finish(
         self, now: datetime, run: _Run, groups: Mapping[str, asyncio.Event], done: Callable[[Scaler], None]
     ) -> None:
-        """Pods decide after the group that they run on, where both are due now."""
+        """Pods decide after the group that they run on, where both are due now. All writes are here."""
         group = self._group(run)
         if group is not None and group.uid in groups:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(groups[group.uid].wait(), PARTNER_SECONDS)
-        await _guarded(Stage.DECIDE, [run], self._decide_and_act(now, run))
-        run.has_decided.set()
-        await self._report(now, run)
+        with writing(run.permit):
+            await _guarded(Stage.DECIDE, [run], self._decide_and_act(now, run))
+            run.has_decided.set()
+            await self._report(now, run)
         done(run.scaler)
 
     def is_slow(self, uid: str) -> bool:
@@ -160,7 +172,7 @@ class Cycle:
         self._slow.discard(uid)
         self._lead_times.forget(uid)
 
-    def _begin(self, scaler: Scaler) -> _Run | None:
+    def _begin(self, scaler: Scaler, permit: Left) -> _Run | None:
         """None for a scaler that is refused or paused."""
         spec = scaler.spec
         if isinstance(spec, SpecError) or spec.mode is Mode.PAUSED:
@@ -168,7 +180,7 @@ class Cycle:
         held = self._hold(scaler)
         held.take_metric(spec.metric)
         held.trial = held.trial and replace(held.trial, has_ended=False)
-        return _Run(scaler=scaler, spec=spec, held=held)
+        return _Run(scaler=scaler, spec=spec, held=held, permit=permit)
 
     def _hold(self, scaler: Scaler) -> Held:
         held = self._held.get(scaler.uid)
@@ -375,11 +387,12 @@ class Cycle:
         )
         await self._tell(run.scaler, outcome)
 
-    async def _report_idle(self, now: datetime, scaler: Scaler) -> None:
+    async def _report_idle(self, now: datetime, scaler: Scaler, permit: Left) -> None:
         """A refused or paused scaler does nothing, and says so."""
         held = self._hold(scaler)
         held.trial = left(held.trial, now, scaler.spec)
-        await self._tell(scaler, Outcome(time=now, memory=held.memory, grade=held.grade, trial=held.trial))
+        with writing(permit):
+            await self._tell(scaler, Outcome(time=now, memory=held.memory, grade=held.grade, trial=held.trial))
 
     async def _tell(self, scaler: Scaler, outcome: Outcome) -> None:
         try:

@@ -7,8 +7,9 @@ nobody permitted is refused. Must not know how that sureness comes about.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 
 Left = Callable[[], float]
@@ -32,6 +33,11 @@ def writing(left: Left) -> Iterator[None]:
         yield
     finally:
         _left.reset(token)
+
+
+def always(_: object) -> AbstractContextManager[Left]:
+    """Permit without end, for who writes alone."""
+    return nullcontext(lambda: math.inf)
 
 
 def seconds_left() -> float:

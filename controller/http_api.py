@@ -1,11 +1,13 @@
 """What can be asked of a running controller? /metrics, /healthz, /readyz and a read-only JSON API.
 
-Must not change anything: there is no call that writes.
+What is asked about a scaler that another replica serves is asked of that one. Must not change anything: there is no
+call that writes.
 """
 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,7 +17,10 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.aiohttp import make_aiohttp_handler
 
 from controller.account import Account
+from controller.election import Member
 from controller.ledger import Kept, Ledger
+from controller.membership import Membership
+from controller.peers import Peers
 from controller.registry import Registry, Scaler
 from controller.spec import SpecError
 from controller.status import last_decision
@@ -40,6 +45,8 @@ class HttpApi:
         metrics: CollectorRegistry,
         alive: Callable[[], datetime | None],
         listed: Callable[[], datetime | None],
+        membership: Membership,
+        peers: Peers,
         clock: Callable[[], datetime],
     ) -> None:
         self._registry = registry
@@ -47,6 +54,8 @@ class HttpApi:
         self._metrics = metrics
         self._alive = alive
         self._listed = listed
+        self._membership = membership
+        self._peers = peers
         self._clock = clock
 
     def application(self) -> web.Application:
@@ -57,6 +66,7 @@ class HttpApi:
                 web.get("/metrics", make_aiohttp_handler(self._metrics)),
                 web.get("/healthz", self._healthz),
                 web.get("/readyz", self._readyz),
+                web.get("/api/v1/shards", self._shards),
                 web.get("/api/v1/scalers", self._scalers),
                 web.get("/api/v1/scalers/{namespace}/{name}", self._scaler),
                 web.get("/api/v1/scalers/{namespace}/{name}/decisions", self._decisions),
@@ -76,11 +86,29 @@ class HttpApi:
         since = "yet" if last is None else f"since {last.isoformat(timespec='seconds')}"
         return web.Response(text=f"{words} {since}\n", status=503)
 
+    async def _shards(self, _: web.Request) -> web.Response:
+        """Who is there and who serves what, as far as that is seen from here."""
+        counts = Counter(self._membership.serving.shard(scaler) for scaler in self._registry.all())
+        holders = self._membership.holders()
+        shards = range(self._membership.shards)
+        return web.json_response(
+            {
+                "instance": self._membership.me.instance,
+                "members": [{"instance": one.instance, "address": one.address} for one in self._membership.members()],
+                "shards": [
+                    {"shard": shard, "holder": _instance(holders.get(shard)), "scalers": counts[shard]}
+                    for shard in shards
+                ],
+            }
+        )
+
     async def _scalers(self, _: web.Request) -> web.Response:
         return web.json_response({"items": [self._summary(scaler) for scaler in self._registry.all()]})
 
     async def _scaler(self, request: web.Request) -> web.Response:
         scaler = self._found(request)
+        if not self._peers.is_here(scaler):
+            return await self._peers.answer(request, scaler)
         accounts = [Account.from_text(text) for text in self._ledger.texts(scaler.uid, LATELY)]
         decisions = [last_decision(account.record.decision) for account in accounts if account.record is not None]
         return web.json_response(self._summary(scaler) | {"decisions": decisions})
@@ -88,6 +116,8 @@ class HttpApi:
     async def _decisions(self, request: web.Request) -> web.Response:
         """The accounts of the last ticks, or of those until `at`, oldest first: as they were made, bit for bit."""
         scaler = self._found(request)
+        if not self._peers.is_here(scaler):
+            return await self._peers.answer(request, scaler)
         at, limit = _at(request), _limit(request)
         texts = self._ledger.texts(scaler.uid, limit, at)
         kept = self._ledger.kept(scaler.uid)
@@ -100,21 +130,32 @@ class HttpApi:
         return web.Response(text=f'{{"kept":{json.dumps(about)},"items":[{items}]}}', content_type="application/json")
 
     def _found(self, request: web.Request) -> Scaler:
-        wanted = f"{request.match_info['namespace']}/{request.match_info['name']}"
-        for scaler in self._registry.all():
-            if scaler.key == wanted:
-                return scaler
-        raise _refusal(web.HTTPNotFound, f"there is no PredictiveScaler {wanted}")
+        namespace, name = request.match_info["namespace"], request.match_info["name"]
+        scaler = self._registry.named(namespace, name)
+        if scaler is None:
+            raise _refusal(web.HTTPNotFound, f"there is no PredictiveScaler {namespace}/{name}")
+        return scaler
 
     def _summary(self, scaler: Scaler) -> dict[str, Any]:
-        decision = self._ledger.decision(scaler.uid)
         return {
             "namespace": scaler.namespace,
             "name": scaler.name,
             "generation": scaler.generation,
             "error": str(scaler.spec) if isinstance(scaler.spec, SpecError) else None,
-            "lastDecision": None if decision is None else last_decision(decision),
+            "lastDecision": self._last_decision(scaler),
+            "servedBy": _instance(self._membership.serving.holder(scaler)),
         }
+
+    def _last_decision(self, scaler: Scaler) -> object:
+        """As it was made here, or as the replica that made it has told in the status."""
+        if not self._peers.is_here(scaler):
+            return scaler.status.get("lastDecision")
+        decision = self._ledger.decision(scaler.uid)
+        return None if decision is None else last_decision(decision)
+
+
+def _instance(member: Member | None) -> str | None:
+    return None if member is None else member.instance
 
 
 def _at(request: web.Request) -> datetime | None:

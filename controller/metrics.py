@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence, Set, Sized
+from collections.abc import Callable, Mapping, Sequence, Set, Sized
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeVar, cast
@@ -72,6 +72,7 @@ LABELS = {
     "scheme": "`s3`, `https`, `oci`",
     "outcome": "`new`, `unchanged`, `failed`",
     "release": "of the controller",
+    "what": "became of a Lease: `taken`, `released`, `lost`, `expired`",
 }
 """What each label says, and how many values there are of it: no label holds a load, a message, a time or a pod."""
 
@@ -203,6 +204,12 @@ class Metrics:
             "model_fetch_seconds", "How long fetching a model from its place took.", "scheme", "outcome"
         )
         self._took = self._histogram("step_seconds", "How long a step of a tick took; forecast is inference.", "step")
+        self._shards = self._own_gauge("shards_held", "Shards of the scalers that this replica serves.")
+        self._shards.set(1.0)
+        text = "Shards whose Lease this replica took, released, lost or left to expire."
+        name = self._name("lease_transitions_total", "counter", text, ("what",))
+        self._passed = Counter(name, text, ("what",), registry=self.registry)
+        self._renewal = self._histogram("lease_renewal_seconds", "How long renewing a shard's Lease took.")
 
     def tell(self, scaler: Scaler, outcome: Outcome, conditions: Sequence[Condition]) -> None:
         """Take in one scaler's tick."""
@@ -259,6 +266,18 @@ class Metrics:
     def count(self, scalers: Sized) -> None:
         """Expose how many PredictiveScalers are known, whenever that is asked."""
         self._scalers.set_function(lambda: len(scalers))
+
+    def count_shards(self, held: Callable[[], int]) -> None:
+        """Expose how many shards this process serves, whenever that is asked."""
+        self._shards.set_function(held)
+
+    def renewed(self, seconds: float) -> None:
+        """How long renewing a shard's Lease took."""
+        self._renewal.observe(seconds)
+
+    def passed(self, what: str) -> None:
+        """A shard's Lease was taken, released or lost."""
+        self._passed.labels(what).inc()
 
     def forget(self, uid: str) -> None:
         """Drop the series of a scaler that is gone, unless another one has its name by now."""

@@ -44,7 +44,7 @@ def install(sandbox: Sandbox, *, namespace: str = NAMESPACE, watched: Sequence[s
     sandbox.kubectl("create", "namespace", namespace)
     sandbox.await_namespace(namespace)
     options = ["--namespace", namespace, "--set-json", f"watchNamespaces={json.dumps(list(watched))}"]
-    for name in ("serviceaccount", "rbac"):
+    for name in ("serviceaccount", "rbac", "leases"):
         options += ["--show-only", f"templates/{name}.yaml"]
     rendered = sandbox.helm("template", ACCOUNT, str(CHART), *options)
     sandbox.kubectl("apply", "-f", "-", stdin=rendered)

@@ -2,18 +2,49 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from collections.abc import AsyncIterator
+from contextlib import aclosing
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
+from controller.election import Member
 from controller.http_api import STALLED, UNLISTED, HttpApi
 from controller.ledger import Ledger
+from controller.membership import Membership
 from controller.metrics import Metrics
-from controller.registry import Registry
+from controller.peers import HEADER, Peers
+from controller.registry import Registry, Scaler
+from controller.shards import Alone
 from tests.builders import NOW, account, body, seconds
+from tests.servers.loopback import serve
+
+
+class Shared(Alone):
+    """Serves all but what is `elsewhere`, by name; `other` serves that."""
+
+    def __init__(self, me: Member) -> None:
+        super().__init__(me)
+        self.elsewhere: set[str] = set()
+        self.other = Member(identity="other_1", instance="other", address="")
+        self.is_known = True
+
+    def shard(self, scaler: Scaler) -> int:
+        return int(scaler.name in self.elsewhere)
+
+    def term(self, scaler: Scaler) -> int | None:
+        return None if scaler.name in self.elsewhere else 1
+
+    def holder(self, scaler: Scaler) -> Member | None:
+        if scaler.name not in self.elsewhere:
+            return super().holder(scaler)
+        return self.other if self.is_known else None
 
 
 class World:
@@ -21,12 +52,25 @@ class World:
         self.registry, self.ledger, self.metrics = Registry(), Ledger(), Metrics()
         self.alive: datetime | None = NOW
         self.listed: datetime | None = NOW
+        self.me = Member(identity="me_1", instance="me", address="127.0.0.1:1")
+        self.serving = Shared(self.me)
+        self.peers = Peers(self.serving, me=self.me)
+        membership = Membership(
+            me=self.me,
+            shards=2,
+            serving=self.serving,
+            members=lambda: [self.me, self.serving.other],
+            holders=lambda: {0: self.me},
+            run=asyncio.Event.wait,
+        )
         api = HttpApi(
             registry=self.registry,
             ledger=self.ledger,
             metrics=self.metrics.registry,
             alive=lambda: self.alive,
             listed=lambda: self.listed,
+            membership=membership,
+            peers=self.peers,
             clock=lambda: NOW,
         )
         self.client: TestClient[Any, Any] = TestClient(TestServer(api.application(), host="127.0.0.1"))
@@ -43,7 +87,7 @@ class World:
 @pytest.fixture
 async def world() -> AsyncIterator[World]:
     world = World()
-    async with world.client:
+    async with world.client, aclosing(world.peers):
         yield world
 
 
@@ -84,7 +128,8 @@ async def test_metrics_are_prometheus_text(world: World) -> None:
 async def test_scalers_are_listed(world: World) -> None:
     world.registry.put(body("web"))
     items = (await world.json("/api/v1/scalers"))["items"]
-    assert items == [{"namespace": "shop", "name": "web", "generation": 1, "error": None, "lastDecision": None}]
+    rest = {"error": None, "lastDecision": None, "servedBy": "me"}
+    assert items == [{"namespace": "shop", "name": "web", "generation": 1, **rest}]
 
 
 async def test_a_refused_spec_shows_its_error(world: World) -> None:
@@ -190,3 +235,94 @@ async def test_a_scaler_that_is_not_there(world: World, path: str) -> None:
 async def test_nothing_can_be_changed(world: World, method: str, path: str) -> None:
     async with world.client.request(method, path) as response:
         assert response.status == 405
+
+
+# Served elsewhere
+
+PATH = "/api/v1/scalers/shop/web"
+in_both_ways = pytest.mark.parametrize("path", [PATH, f"{PATH}/decisions?limit=2&at=2026-03-02T12:00:00%2B00:00"])
+
+
+class Peer:
+    """Another replica: what it was asked, and what it answers."""
+
+    def __init__(self, status: int = 200) -> None:
+        self.asked: list[web.Request] = []
+        self.status = status
+
+    async def handle(self, request: web.Request) -> web.Response:
+        self.asked.append(request)
+        return web.json_response({"from": "other"}, status=self.status)
+
+
+def give_away(world: World, address: str = "", name: str = "web") -> None:
+    world.registry.put(body(name, status={"lastDecision": {"time": "then"}}))
+    world.serving.elsewhere.add(name)
+    world.serving.other = replace(world.serving.other, address=address.removeprefix("http://"))
+
+
+@in_both_ways
+@pytest.mark.parametrize("status", [200, 404, 400])
+async def test_what_another_replica_serves_is_asked_of_it(world: World, path: str, status: int) -> None:
+    peer = Peer(status)
+    async with serve(peer.handle) as address:
+        give_away(world, address)
+        async with world.client.get(path) as response:
+            assert (response.status, await response.json()) == (status, {"from": "other"})
+    assert [(one.path_qs, one.headers[HEADER]) for one in peer.asked] == [(path, "me")]
+
+
+@in_both_ways
+async def test_what_was_passed_on_is_not_passed_on_again(world: World, path: str) -> None:
+    """Two replicas that each take the other for the holder ask each other once."""
+    peer = Peer()
+    async with serve(peer.handle) as address:
+        give_away(world, address)
+        async with world.client.get(path, headers={HEADER: "third"}) as response:
+            assert response.status == 503
+            assert "ask again in some seconds" in json.loads(await response.text())["error"]
+    assert peer.asked == []
+
+
+async def refused(world: World) -> str:
+    async with world.client.get(PATH) as response:
+        assert response.status == 503
+        return str((await response.json())["error"])
+
+
+async def test_who_serves_it_may_not_be_known_yet(world: World) -> None:
+    give_away(world)
+    world.serving.is_known = False
+    assert await refused(world) == "no replica serves shop/web at this moment; ask again in some seconds"
+
+
+@pytest.mark.parametrize("address", ["", "10.0.0.7", "10.0.0.7:0", "10.0.0.7:99999", "evil/x?@10.0.0.7:80", "a b:80"])
+async def test_a_peer_without_an_address_cannot_be_asked(world: World, address: str) -> None:
+    give_away(world, address)
+    assert await refused(world) == "other serves shop/web, and how to reach it is not known; set its PEER_ADDRESS"
+
+
+async def test_a_peer_that_is_away(world: World) -> None:
+    give_away(world, "127.0.0.1:1")
+    assert (await refused(world)).startswith("other serves shop/web and does not answer: ")
+
+
+async def test_the_list_tells_of_all_whoever_serves_them(world: World) -> None:
+    give_away(world)
+    world.registry.put(body("api"))
+    items = (await world.json("/api/v1/scalers"))["items"]
+    assert [(one["name"], one["servedBy"], one["lastDecision"]) for one in items] == [
+        ("web", "other", {"time": "then"}),
+        ("api", "me", None),
+    ]
+
+
+async def test_who_is_there_and_who_serves_what(world: World) -> None:
+    give_away(world)
+    for name in ("api", "shop"):
+        world.registry.put(body(name))
+    assert await world.json("/api/v1/shards") == {
+        "instance": "me",
+        "members": [{"instance": "me", "address": "127.0.0.1:1"}, {"instance": "other", "address": ""}],
+        "shards": [{"shard": 0, "holder": "me", "scalers": 2}, {"shard": 1, "holder": None, "scalers": 1}],
+    }

@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
+from controller.election import Member
 from controller.registry import Registry, Scaler
 from controller.scheduler import Scheduler
+from controller.shards import Alone
 from tests.builders import NOW, body, seconds
 
 
@@ -56,16 +58,35 @@ class Ticks:
         return [(time - NOW).total_seconds() for time, names in self.batches if name in names]
 
 
+class Terms(Alone):
+    """Serves all in term 1, but for what is named otherwise."""
+
+    def __init__(self) -> None:
+        super().__init__(Member(identity="me", instance="me", address=""))
+        self.by_name: dict[str, int | None] = {}
+        self.forgotten: list[str] = []
+
+    def term(self, scaler: Scaler) -> int | None:
+        return self.by_name.get(scaler.name, 1)
+
+    def forget(self, uid: str) -> None:
+        self.forgotten.append(uid)
+
+
 class World:
     def __init__(self) -> None:
         self.clock, self.ticks, self.registry = Clock(), Ticks(), Registry()
         self.gone: list[str] = []
+        self.lost: list[str] = []
+        self.serving = Terms()
         self.lags: list[float] = []
         self.scheduler = Scheduler(
             registry=self.registry,
             cycle=self.ticks,
             default_address=DEFAULT_ADDRESS,
+            serving=self.serving,
             on_gone=self.gone.append,
+            on_lost=self.lost.append,
             on_lag=lambda lag: self.lags.append(lag.total_seconds()),
             clock=self.clock,
         )
@@ -278,3 +299,62 @@ async def test_stopping_waits_for_the_ticks_that_run(world: World) -> None:
     world.ticks.release.set()
     await running
     assert not has_ended_early
+
+
+# Served elsewhere
+
+
+async def test_what_another_replica_serves_does_not_tick(world: World) -> None:
+    world.add("web")
+    world.add("api")
+    world.serving.by_name["api"] = None
+    await world.at(0, 15)
+    assert (world.ticks.times("web"), world.ticks.times("api")) == ([0, 15], [])
+
+
+async def test_what_is_taken_over_ticks_at_once(world: World) -> None:
+    world.add()
+    world.serving.by_name["web"] = None
+    await world.at(0, 7)
+    world.serving.by_name["web"] = 4
+    await world.at(8, 9)
+    assert world.ticks.times() == [8]
+
+
+async def test_what_is_lost_is_forgotten_and_is_not_gone(world: World) -> None:
+    world.add()
+    await world.at(0)
+    world.serving.by_name["web"] = None
+    await world.at(1, 2)
+    assert (world.lost, world.gone, world.serving.forgotten) == (["uid-web"], [], [])
+
+
+async def test_what_is_lost_first_and_deleted_then_is_gone(world: World) -> None:
+    world.add()
+    await world.at(0)
+    world.serving.by_name["web"] = None
+    await world.at(1)
+    world.registry.discard("uid-web")
+    await world.at(2, 3)
+    assert (world.lost, world.gone, world.serving.forgotten) == (["uid-web"], ["uid-web"], ["uid-web"])
+
+
+async def test_what_comes_back_in_another_term_begins_anew(world: World) -> None:
+    """It was served elsewhere in between, though nobody looked just then."""
+    world.add()
+    await world.at(0)
+    world.serving.by_name["web"] = 2
+    await world.at(1)
+    assert (world.lost, world.ticks.times()) == (["uid-web"], [0, 1])
+
+
+async def test_what_is_lost_in_the_middle_of_a_tick_is_forgotten_after_it(world: World) -> None:
+    world.add()
+    world.ticks.hanging = {"web"}
+    await world.at(0)
+    world.serving.by_name["web"] = 2
+    await world.at(1)
+    before = (list(world.lost), world.ticks.times())
+    world.ticks.release.set()
+    await world.at(2, 3)
+    assert (before, world.lost, world.ticks.times()) == (([], [0]), ["uid-web"], [0, 3])

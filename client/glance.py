@@ -18,7 +18,7 @@ from controller.spec import Mode, parse
 
 UNSERVED = timedelta(minutes=1)  # a controller that runs has said something of a new scaler by then
 SILENT_INTERVALS, SILENT = 10, timedelta(minutes=3)  # a status is written every four intervals at least
-COVERAGE_OFF = 0.1  # of coverage that is missing: below, chance explains it with few windows
+MISSES_OFF, MISSES_SPARE = 2.0, 0.05  # times as many misses as there should be, and more: as the alert has it
 COVERAGE_JUDGED = 50.0  # windows, of which a share of 0.9 is known to about 0.04
 
 Json = Mapping[str, Any]
@@ -234,8 +234,9 @@ def _uncovered(status: Json) -> Iterator[Concern]:
     if found is None or found[0] is None or _object(status, "coverage").get("settled", 0.0) < COVERAGE_JUDGED:
         return
     measured, nominal = found[0], found[1]
-    if measured < nominal - COVERAGE_OFF:
-        message = f"of late {measured:.0%} of the loads stayed below the level that should hold for {nominal:.0%}"
+    if 1.0 - measured > MISSES_OFF * (1.0 - nominal) + MISSES_SPARE:
+        cure = "too few replicas are prepared until a model of this load is trained, or an objective steers it"
+        message = f"of late the forecast's upper level held {measured:.0%} of the time instead of {nominal:.0%}: {cure}"
         yield Concern(level=Level.WARNING, reason="CoverageOff", message=message)
 
 

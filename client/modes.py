@@ -11,6 +11,7 @@ from typing import Any
 
 from client.errors import ClientError
 from controller.spec import GROUP, KIND, Mode
+from controller.targets.claims import CONTINUOUS
 
 PAUSED_MODE = f"{GROUP}/paused-mode"
 """The annotation that keeps the mode in which a paused scaler goes on."""
@@ -66,13 +67,7 @@ def keepers(body: Json) -> tuple[str, ...]:
     return tuple(dict.fromkeys(_KEEPERS[one["manager"]] for one in entries if _is_keeper(one)))
 
 
-_KEEPERS = {
-    "argocd-controller": "Argo CD",
-    "argocd-application-controller": "Argo CD",
-    "kustomize-controller": "Flux",
-    "helm-controller": "Flux",
-    "fleetagent": "Fleet",
-    "configsync.gke.io": "Config Sync",
+_KEEPERS = CONTINUOUS | {
     "helm": "Helm (at the next upgrade)",
     "kubectl-client-side-apply": "kubectl apply (when somebody applies the file again)",
     "kubectl": "kubectl apply (when somebody applies the file again)",

@@ -7,6 +7,7 @@ no status, no events. Its traps, and what is done about them:
 - it ends for good on a lasting 403/5xx or when the CRD is deleted: it is started anew here, each time with a flag of
   its own, since it leaves a thread behind that waits for the flag, and no loop ends before its threads;
 - it calls handlers that are not coroutines in a pool of threads: ours is one, and is called in the watch's thread;
+- it asks for the name of the user, whom a container need not know, to have a name among its like: it is given one;
 - it replaces signal handlers in the main thread and ends the process after ten minutes: neither in this thread.
 """
 
@@ -29,6 +30,8 @@ OnEvent = Callable[[str | None, Mapping[str, Any]], None]
 """(type, body): the type is ADDED, MODIFIED or DELETED, or None for an object that was there before."""
 
 RESTART_SECONDS = 5.0
+IDENTITY: Any = "predictive-scaler"
+"""Shown to nobody: it has no peers."""
 
 
 class Watch:
@@ -69,6 +72,7 @@ class Watch:
                 registry=self._registry,
                 settings=_settings(),
                 standalone=True,
+                identity=IDENTITY,
                 clusterwide=not self._namespaces,
                 namespaces=list(self._namespaces),
                 stop_flag=flag,

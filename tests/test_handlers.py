@@ -128,6 +128,16 @@ def refusing(server: Server) -> None:
 
 
 @pytest.fixture
+def nameless(monkeypatch: pytest.MonkeyPatch) -> None:
+    def getpwuid(uid: int) -> None:
+        raise KeyError(f"getpwuid(): uid not found: {uid}")
+
+    monkeypatch.setattr("pwd.getpwuid", getpwuid)
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME", "POD_ID"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
 async def heard() -> Heard:
     return Heard()
 
@@ -199,6 +209,12 @@ async def test_events_come_in_a_thread_of_kopfs_own(heard: Heard) -> None:
 async def test_signal_handlers_stay_as_they_were(heard: Heard) -> None:
     await heard.next()
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+@pytest.mark.usefixtures("nameless", "watch")
+async def test_a_user_without_a_name_can_watch(heard: Heard) -> None:
+    """As 65532 is in an image whose /etc/passwd does not know it, and every user on OpenShift."""
+    assert await heard.next() == (None, "web")
 
 
 @pytest.mark.usefixtures("refusing", "watch")

@@ -162,6 +162,7 @@ class Sandbox:
         *,
         scrapes: Sequence[Scrape] = (),
         history: Sequence[Path] = (),
+        rules: Sequence[Path] = (),
         login: Login | None = None,
         tls: Tls | None = None,
     ) -> Prometheus:
@@ -177,6 +178,7 @@ class Sandbox:
             register=self._register,
             scrapes=scrapes,
             history=history,
+            rules=rules,
             login=login,
             tls=tls,
         )

@@ -73,7 +73,8 @@ class Tls:
 class Prometheus:
     """One server.
 
-    `history`: OpenMetrics files, read by promtool before the first start. `register`: as for `processes.start`.
+    `history`: OpenMetrics files, read by promtool before the first start. `rules`: files of alerts and recordings,
+    evaluated every second. `register`: as for `processes.start`.
     """
 
     def __init__(
@@ -83,6 +84,7 @@ class Prometheus:
         binaries: Mapping[str, Path],
         scrapes: Sequence[Scrape] = (),
         history: Sequence[Path] = (),
+        rules: Sequence[Path] = (),
         login: Login | None = None,
         tls: Tls | None = None,
         features: Sequence[str] = (),
@@ -96,6 +98,7 @@ class Prometheus:
         self._binaries = binaries
         self._scrapes = scrapes
         self._history = history
+        self._rules = rules
         self._login = login
         self._tls = tls
         self._features = features
@@ -155,6 +158,12 @@ class Prometheus:
         span = {"start": str(start.timestamp()), "end": str(end.timestamp()), "step": str(step.total_seconds())}
         return self._query("query_range", {"query": expression, **span})
 
+    def rules(self) -> list[dict[str, Any]]:
+        """Every rule that it evaluates with its health and last error, as in Prometheus's JSON."""
+        with self._open(self.port, "/api/v1/rules") as answer:
+            groups: list[dict[str, Any]] = json.load(answer)["data"]["groups"]
+        return [rule for group in groups for rule in group["rules"]]
+
     def _query(self, kind: str, parameters: Mapping[str, str]) -> list[dict[str, Any]]:
         with self._open(self.port, f"/api/v1/{kind}?{urllib.parse.urlencode(parameters)}") as answer:
             result: list[dict[str, Any]] = json.load(answer)["data"]["result"]
@@ -204,7 +213,9 @@ class Prometheus:
     def _write_configuration(self) -> None:
         self.directory.mkdir(parents=True, exist_ok=True)
         scrapes = [_scrape_config(scrape) for scrape in self._scrapes]
-        _write_yaml(self.directory / "prometheus.yaml", {"scrape_configs": scrapes})
+        often = {"evaluation_interval": "1s"} if self._rules else {}
+        content = {"global": often, "rule_files": [str(file) for file in self._rules], "scrape_configs": scrapes}
+        _write_yaml(self.directory / "prometheus.yaml", content)
         _write_yaml(self.directory / "web.yaml", self._web_config())
 
     def _web_config(self) -> dict[str, Any]:

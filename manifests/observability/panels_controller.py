@@ -74,12 +74,12 @@ def controller_panels() -> list[Panel]:
                 title="Shards held",
                 text="How many shards each replica serves: with one shard the leader has 1 and the others 0. None "
                 "held by "
-                "anybody for more than 15 s is an outage.",
+                "anybody for more than 15 s is an outage. `taken`, `released`, `lost` and `expired` count changes of hands.",
                 alert="PredictiveScalerUnserved",
             ),
             units.Short,
             Query(expr=series("shards_held", EVERY), name="{{instance}}"),
-            Query(expr=f"{increase('lease_transitions_total', EVERY)}", name="changes of hands", color=RED),
+            Query(expr=increase("lease_transitions_total", EVERY, "what"), name="{{what}}"),
             place=Place(width=6, height=7),
         ),
         graph(

@@ -53,6 +53,7 @@ bench: setup ## Measure cost, forecasts and decisions beside their baselines
 	@$(BIN)/python -m tests.bench.logs
 	@$(BIN)/python -m tests.bench.fleet
 	@$(BIN)/python -m tests.bench.aws
+	@$(BIN)/python -m tests.bench.keda
 	@$(BIN)/python -m tests.bench.experiments
 	@$(BIN)/python -m tests.bench.decisions
 	@$(BIN)/python -m tests.bench.aws_predictive

@@ -80,7 +80,9 @@ USER 0:0
 ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
     PYTHONPATH=/app:/opt/predictive-scaler/lib \
     PYTHONDONTWRITEBYTECODE=1 \
-    PYTHONUNBUFFERED=1
+    PYTHONUNBUFFERED=1 \
+    OPENBLAS_NUM_THREADS=1 \
+    HOME=/tmp
 WORKDIR /app
 # The builder makes the folder as the user who is set, and nobody at run time may own a part of the program.
 USER 65532:65532
@@ -88,8 +90,8 @@ USER 65532:65532
 # Does it run on this base? There the build ends where it does not; nothing of this stage but what was copied in goes on.
 FROM runtime AS tried
 COPY --from=build /build/root/ /
-COPY image/smoke.py /usr/local/lib/smoke/smoke.py
-ENV PYTHONPATH=/app:/opt/predictive-scaler/lib:/usr/local/lib/smoke
+COPY image/smoke.py /opt/smoke/smoke.py
+ENV PYTHONPATH=/app:/opt/predictive-scaler/lib:/opt/smoke
 RUN ["python", "-m", "smoke"]
 
 FROM runtime AS controller

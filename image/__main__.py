@@ -55,6 +55,7 @@ def _compile(root: Path) -> None:
             root / folder,
             quiet=2,
             force=True,
+            workers=0,
             stripdir=root,
             prependdir="/",
             invalidation_mode=PycInvalidationMode.UNCHECKED_HASH,

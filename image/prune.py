@@ -85,7 +85,8 @@ def _compiled(pattern: str) -> re.Pattern[str]:
 
 def _rule(entry: dict[str, Any]) -> Rule:
     lists = {name: tuple(entry[name]) for name in ("paths", "keep") if name in entry}
-    return Rule(**entry | lists)
+    fields: dict[str, Any] = entry | lists
+    return Rule(**fields)
 
 
 def _records(library: Path) -> list[Path]:

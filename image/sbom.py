@@ -45,7 +45,7 @@ def sbom(library: Path, models: Path, build: Build) -> str:
     refs = {_key(package.name): _purl(package) for package in packages}
     parts = [*map(_package, packages), *map(_model, sorted(models.glob("*.onnx"))), *_base(build)]
     root = _root(build)
-    needs = [{"ref": refs[_key(one.name)], "dependsOn": sorted(_needs(one, refs))} for one in packages]
+    needs = [{"ref": refs[_key(one.name)], "dependsOn": sorted(set(_needs(one, refs)))} for one in packages]
     bill = {
         "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
         "bomFormat": "CycloneDX",
@@ -125,7 +125,7 @@ def _licenses(metadata: Message) -> list[Json]:
 
 def _needs(package: Distribution, refs: Mapping[str, str]) -> Iterator[str]:
     """Of the packages that are there, those that it asks for without any extra."""
-    for requirement in set(package.requires or ()):
+    for requirement in package.requires or ():
         name = re.match(r"[A-Za-z0-9._-]+", requirement)
         if name and _key(name[0]) in refs and "extra ==" not in requirement:
             yield refs[_key(name[0])]

@@ -17,6 +17,7 @@ ROOTS = {
     "Deployment": ("apps/v1", "deployments"),
     "StatefulSet": ("apps/v1", "statefulsets"),
     "ReplicaSet": ("apps/v1", "replicasets"),
+    "hpa": ("autoscaling/v2", "horizontalpodautoscalers"),
     "Fleet": ("e2e.example/v1", "fleets"),
     "events": ("events.k8s.io/v1", "events"),
 }

@@ -114,6 +114,7 @@ def test_another_autoscaler_is_not_fought_and_followed_when_it_is_gone(scene: Sc
     scene.apply(scene.scaler())
     message = scene.await_condition("AbleToScale", "False", "TargetOwned")
     assert 'HorizontalPodAutoscaler "web-hpa"' in message
+    assert "raise its floor instead (targetRef: {kind: HorizontalPodAutoscaler, name: web-hpa})" in message
     assert (scene.status()["desiredReplicas"], scene.writes()) == (5, [])
     scene.kubectl("delete", "hpa", "web-hpa")
     scene.await_replicas(5, seconds=60)

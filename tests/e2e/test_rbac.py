@@ -11,7 +11,7 @@ import pytest
 from sandbox.audit import AuditEvent
 from sandbox.cluster import Sandbox
 from sandbox.controller import ACCOUNT, USER
-from tests.e2e.driving import Scene, workload
+from tests.e2e.driving import Scene, eventually, workload
 
 pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("controller")]
 
@@ -33,8 +33,15 @@ def requests(scene: Scene) -> list[AuditEvent]:
     scene.sees(45)
     metric = {"prometheus": {"auth": {"bearer": key}}}
     scene.apply(secret, workload(), scene.scaler(metric=metric, forecast={"leadTime": "auto"}))
+    for kind in ("StatefulSet", "ReplicaSet"):
+        name = kind.lower()
+        scene.apply(workload(kind, name=name), scene.scaler(name, targetRef={"kind": kind, "name": name}))
+    scene.apply(*_floor())
+    scene.apply(scene.scaler("floor", targetRef={"kind": "HorizontalPodAutoscaler", "name": "floor"}))
     scene.await_replicas(5)
-    scene.await_condition("Ready", "True", "Scaling")
+    for name in ("web", "statefulset", "replicaset", "floor"):
+        scene.await_condition("Ready", "True", "Scaling", name=name)
+    eventually(lambda: scene.get("hpa/floor")["spec"]["minReplicas"] == 5)
     return scene.sandbox.audit_events(USER)
 
 
@@ -51,6 +58,17 @@ def test_nothing_is_asked_for_that_is_not_granted(sandbox: Sandbox, requests: li
     """But for events in a namespace that is being deleted: there, nothing may be created by anyone."""
     living = {one["metadata"]["name"] for one in sandbox.get("namespaces")["items"] if _is_living(one)} | {""}
     assert [one for one in requests if not one.is_allowed and one.namespace in living] == []
+
+
+def _floor() -> tuple[dict[str, Any], dict[str, Any]]:
+    """A Deployment and its autoscaler."""
+    spec = {
+        "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "floor"},
+        "minReplicas": 1,
+        "maxReplicas": 9,
+    }
+    kind = {"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler"}
+    return workload(name="floor"), {**kind, "metadata": {"name": "floor"}, "spec": spec}
 
 
 def _is_living(namespace: dict[str, Any]) -> bool:

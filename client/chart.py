@@ -249,7 +249,7 @@ def _legend(outlook: Outlook, signs: Signs) -> Iterator[tuple[str, str, int]]:
         found = outlook.demand
         yield (
             signs.demand,
-            f"ready for {short(found.load)} until {found.until:%H:%M:%S} ({found.source.lower()})",
+            f"to be ready for {short(found.load)} until {found.until:%H:%M:%S} ({found.source.lower()})",
             _DEMAND,
         )
     if outlook.points:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
@@ -88,7 +87,7 @@ async def _read(access: Access, choice: Choice) -> list[dict[str, Any]]:
 
 def _watch(access: Access, view: _View, every: float, times: int) -> None:
     """Each look connects anew, so that credentials that ran out meanwhile are read again."""
-    is_live = sys.stdout.isatty()
+    is_live = console.width() is not None
     for look in range(times):
         if look:
             time.sleep(every)

@@ -105,9 +105,9 @@ class FakeTarget:
 
 @dataclass(kw_only=True)
 class FakeOwners:
-    """Other autoscalers in words, by target name."""
+    """Other autoscalers by target name, in words where no cure matters."""
 
-    owners: dict[str, str] = field(default_factory=dict)
+    owners: dict[str, str | Owner] = field(default_factory=dict)
     error: Exception | None = None
     calls: list[str] = field(default_factory=list)
 
@@ -115,7 +115,8 @@ class FakeOwners:
         self.calls.append("owner")
         if self.error is not None:
             raise self.error
-        return Owner(words=self.owners[ref.name]) if ref.name in self.owners else None
+        owner = self.owners.get(ref.name)
+        return Owner(words=owner) if isinstance(owner, str) else owner
 
 
 @dataclass(kw_only=True)

@@ -21,6 +21,8 @@ from controller.outcome import Problem, Stage
 from controller.ports import MetricError, ModelError, TargetError
 from controller.registry import Registry
 from controller.report import Report
+from controller.spec import TargetRef
+from controller.targets.claims import Claims, Field
 from tests.builders import NOW, body, forecast, seconds, seen, series, unseen
 from tests.fakes import FakeLeadTimes, FakeModels, FakeOwners, FakeSource, FakeStatusWriter, FakeTarget
 
@@ -162,6 +164,29 @@ def _misled(world: World) -> None:
 def _owned(world: World) -> None:
     world.source.answer = seen(900, at=LATER)
     world.owners.owners["web"] = 'HorizontalPodAutoscaler "web"'
+
+
+def _kept_by_git(world: World) -> None:
+    """What was written is set back, and the owner says so with what is to be pasted."""
+    world.source.answer = seen(900, at=LATER)
+    field = Field.of("shop", TargetRef(api_version="apps/v1", kind="Deployment", name="web"))
+    claims = Claims(lambda: 0.0)
+    claims.wrote(field, 7)
+    claims.saw(field, 5, ["argocd-controller"])
+    owner = claims.owner(field, 1)
+    assert owner is not None
+    world.owners.owners["web"] = owner
+
+
+def _floor(break_: Callable[[World], None]) -> Callable[[World], None]:
+    """ "web" is the autoscaler whose floor is raised."""
+
+    def broken(world: World) -> None:
+        target = {"targetRef": {"kind": "HorizontalPodAutoscaler", "name": "web"}}
+        world.registry.put(body("web", generation=2, spec=WEB | target))
+        break_(world)
+
+    return broken
 
 
 def _lose(world: World) -> None:
@@ -320,6 +345,43 @@ ROWS = [
         reason="TargetOwned",
         step="act",
         words='HorizontalPodAutoscaler "web"',
+    ),
+    Row(
+        name="what was written is set back as Git has it",
+        break_=_kept_by_git,
+        condition="AbleToScale",
+        reason="TargetOwned",
+        step="act",
+        words="jsonPointers: [/spec/replicas]",
+    ),
+    Row(
+        name="KEDA made the autoscaler whose floor is the target",
+        break_=_floor(_owned),
+        condition="AbleToScale",
+        reason="TargetOwned",
+        step="act",
+        words='sets the floor of HorizontalPodAutoscaler "web"',
+    ),
+    Row(
+        name="the autoscaler whose floor is the target is gone",
+        break_=_floor(_read("TargetNotFound")),
+        condition="AbleToScale",
+        reason="TargetNotFound",
+        step="read",
+    ),
+    Row(
+        name="the autoscaler may not be patched",
+        break_=_floor(_write("TargetForbidden")),
+        condition="AbleToScale",
+        reason="TargetForbidden",
+        step="act",
+    ),
+    Row(
+        name="the bounds of an autoscaler lie apart from the scaler's",
+        break_=_floor(_write("TargetNotScalable")),
+        condition="AbleToScale",
+        reason="TargetNotScalable",
+        step="act",
     ),
     Row(
         name="anything else",

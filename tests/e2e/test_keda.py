@@ -1,4 +1,4 @@
-"""A real controller is asked as KEDA asks: it tells what it decides on real traffic, and never 0 where it cannot know."""
+"""A real controller, asked as KEDA asks: it tells what it decides on real traffic, and never 0 where it cannot know."""
 
 from __future__ import annotations
 

@@ -187,7 +187,7 @@ _KNOWN = frozenset({"ARG", "CMD", "COPY", "ENTRYPOINT", "ENV", "EXPOSE", "FROM",
 
 def _instructions(text: str) -> list[Instruction]:
     lines = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
-    joined = re.sub(r"\\\n\s*", " ", "\n".join(lines))
+    joined = re.sub(r"\s*\\\n\s*", " ", "\n".join(lines))
     found = [line.strip().split(maxsplit=1) for line in joined.splitlines() if line.strip()]
     if strange := {keyword for keyword, _ in found} - _KNOWN:
         raise ValueError(f"nobody taught tests/image/dockerfile.py what {', '.join(sorted(strange))} does")

@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+CREDENTIAL = "authentication.kubernetes.io/credential-id"
 # Everything, without bodies, once a request: a watch when it starts (it may never end), all else when answered.
 POLICY = """\
 apiVersion: audit.k8s.io/v1
@@ -23,7 +24,10 @@ rules: [{level: Metadata}]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditEvent:
-    """One request. `resource` is "" for paths that are no resource (`/healthz`); `code`: the HTTP status."""
+    """One request. `resource` is "" for paths that are no resource (`/healthz`); `code`: the HTTP status.
+
+    `credential`: which of its user's tokens or certificates it came with, as the API server tells them apart.
+    """
 
     time: datetime
     user: str
@@ -35,6 +39,7 @@ class AuditEvent:
     name: str
     code: int
     uri: str
+    credential: str = ""
 
     @property
     def is_allowed(self) -> bool:
@@ -78,6 +83,7 @@ def _event(entry: dict[str, Any], user: str) -> AuditEvent:
         name=what.get("name", ""),
         code=_code(entry),
         uri=entry["requestURI"],
+        credential="".join((entry["user"].get("extra") or {}).get(CREDENTIAL, ())),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import sys
 import urllib.error
 import urllib.request
@@ -120,6 +121,18 @@ class Controller:
         if self._process is not None:
             self._process.stop()
 
+    def freeze(self) -> None:
+        """Stop it in the middle of whatever it does, as a machine does that swaps, or whose hypervisor pauses it."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on as if nothing had been."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self._process is not None and self._process.is_running:
+            os.kill(self._process.pid, number)
+
     def get(self, path: str) -> tuple[int, str]:
         """Status and text that it answers to GET; status 0 when it does not answer in time."""
         if self._process is not None and not self._process.is_running:
@@ -149,6 +162,7 @@ class Controller:
             "KUBECONFIG": str(self._kubeconfig),
             f"{SETTINGS}HTTP_ADDRESS": f"127.0.0.1:{port}",
             f"{SETTINGS}MODELS_DIRS": f"{self._models}:{REPOSITORY / 'models'}",
+            f"{SETTINGS}PEER_ADDRESS": f"127.0.0.1:{port}",
             f"{SETTINGS}NAMESPACES": ",".join(self._watched),
             **self._environment,
         }

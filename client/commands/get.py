@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -114,7 +115,7 @@ class _View:
         self._output = output
         self._order = order
         self._has_header = has_header
-        self._shown: dict[str, str] = {}
+        self._shown: dict[str, Glance] = {}
 
     def show(self, bodies: Sequence[Json]) -> None:
         """All of them."""
@@ -131,21 +132,18 @@ class _View:
             _tell(found, laid_out, has_namespace=self.choice.namespace is None)
 
     def show_changed(self, bodies: Sequence[Json]) -> None:
-        """Only the rows that say something else than when they were shown last, but for their age."""
+        """Only the rows of which something is new besides their age."""
         found = self._glances(bodies)
         laid_out = self._table(found)
-        keys = [f"{one.namespace}/{one.name}" for one in found]
-        news = {
-            key: row.rpartition(" ")[0] if self._output is Output.TABLE else row for key, row in _pairs(keys, laid_out)
-        }
-        changed = [row for key, row in _pairs(keys, laid_out) if self._shown.get(key) != news[key]]
-        gone = [key for key in self._shown if key not in news]
-        is_first = not self._shown
-        self._shown = news
-        for line in ([laid_out.header] if is_first and self._has_header else []) + changed:
-            typer.echo(line)
-        for key in gone:
+        news = {f"{one.namespace}/{one.name}": _ageless(one) for one in found}
+        if not self._shown and self._has_header:
+            typer.echo(laid_out.header)
+        for (key, now), row in zip(news.items(), laid_out.rows, strict=True):
+            if self._shown.get(key) != now:
+                typer.echo(row)
+        for key in self._shown.keys() - news.keys():
             typer.echo(f"{key} is gone")
+        self._shown = news
 
     def _glances(self, bodies: Sequence[Json]) -> list[Glance]:
         now = clock.now()
@@ -164,8 +162,9 @@ class _View:
 _STYLES = {Level.FAILED: "red", Level.WARNING: "yellow", Level.OFF: "dim", Level.WELL: ""}
 
 
-def _pairs(keys: Sequence[str], laid_out: Table) -> list[tuple[str, str]]:
-    return list(zip(keys, laid_out.rows, strict=True))
+def _ageless(one: Glance) -> Glance:
+    """The same but for what grows with time alone."""
+    return replace(one, age=None, concern=replace(one.concern, message=""))
 
 
 def _tell(found: Sequence[Glance], laid_out: Table, *, has_namespace: bool) -> None:

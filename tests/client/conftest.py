@@ -15,10 +15,14 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from client import __main__ as command_line
+from controller.election import Member
 from controller.http_api import HttpApi
 from controller.ledger import Ledger
+from controller.membership import Membership
 from controller.metrics import Metrics
+from controller.peers import Peers
 from controller.registry import Registry
+from controller.shards import Alone
 from tests.builders import NOW, body
 from tests.servers.kubeconfig import write_kubeconfig
 from tests.servers.kubernetes import FakeApiServer, status
@@ -59,12 +63,19 @@ async def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
     monkeypatch.setenv("COLUMNS", "110")
     registry, ledger = Registry(), Ledger()
     registry.put(body("web"))
+    me = Member(identity="me_1", instance="me", address="")
+    alone = Alone(me)
+    membership = Membership(
+        me=me, shards=1, serving=alone, members=lambda: [me], holders=lambda: {0: me}, run=asyncio.Event.wait
+    )
     http = HttpApi(
         registry=registry,
         ledger=ledger,
         metrics=Metrics().registry,
         alive=lambda: NOW,
         listed=lambda: NOW,
+        membership=membership,
+        peers=Peers(alone, me=me),
         clock=lambda: NOW,
     )
     server = FakeApiServer(token=TOKEN, lists={SERVICES: [SERVICE]}, objects={SCALER: body("web")})

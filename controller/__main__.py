@@ -111,6 +111,7 @@ async def _serve(
         registry=registry,
         namespaces=settings.namespaces,
         is_complete=lambda: relist.last is not None,
+        raised=adapters.floors.raised,
         left=membership.serving.left,
     )
     peers = Peers(membership.serving, me=membership.me)

@@ -43,6 +43,7 @@ class Adapters:
     source: Sources
     models: PlacedModels
     target: Targets
+    floors: FloorTarget
     owners: AllOwners
     lead_times: AllLeadTimes
 
@@ -64,6 +65,7 @@ async def connected(
         yield Adapters(
             source=_sources(settings, api, aws, metrics, stack),
             models=_models(settings, aws, metrics, clock),
+            floors=floors,
             target=Targets(workloads=workloads, floors=floors, groups=GroupTarget(groups)),
             owners=AllOwners(
                 workloads=AutoscalerOwners(api, namespaces=settings.namespaces, claims=claims),

@@ -19,7 +19,7 @@ from controller.core.policy import TARGET_BOUNDS, Policy
 from controller.grading import Grade
 from controller.outcome import Outcome, Problem, Stage
 from controller.registry import Scaler
-from controller.spec import Mode, ScalerSpec, SpecError
+from controller.spec import FloorRef, Mode, ScalerSpec, SpecError
 
 MESSAGE_LENGTH = 4096  # the API server allows eight times that; a reason of its own length says nothing more
 MISSED = 2.0  # times the objective, which chance alone does not make of a quarter of a day
@@ -64,6 +64,7 @@ class Reason(StrEnum):
     LIMITED = "TargetAtBound"
     COORDINATED = "Coordinated"
     NOT_YET_KNOWN = "NotYetKnown"
+    NOT_GRADED = "FloorNotGraded"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +126,7 @@ def _answers(scaler: Scaler, outcome: Outcome) -> dict[ConditionType, _Answer]:
     if spec.mode is Mode.PAUSED:
         return _idle(Status.TRUE, Reason.PAUSED, "mode is Paused: nothing is watched and nothing is scaled")
     metrics, able = _metrics(outcome), _able(outcome)
-    recommended = {ConditionType.RECOMMENDED: _recommended(outcome.grade)} if spec.mode is Mode.OBSERVE else {}
+    recommended = {ConditionType.RECOMMENDED: _recommended(spec, outcome.grade)} if spec.mode is Mode.OBSERVE else {}
     return {
         ConditionType.READY: _ready(spec, outcome.memory, metrics, able),
         ConditionType.METRICS_AVAILABLE: metrics,
@@ -135,8 +136,13 @@ def _answers(scaler: Scaler, outcome: Outcome) -> dict[ConditionType, _Answer]:
     }
 
 
-def _recommended(grade: Grade | None) -> _Answer:
+def _recommended(spec: ScalerSpec, grade: Grade | None) -> _Answer:
     """Whether to let it act. One that acts has no such answer: the sizes are its own, so nothing is beside them."""
+    if isinstance(spec.target, FloorRef):
+        words = (
+            "a floor is no size that could be graded; let a PredictiveScaler in mode Observe name the workload instead"
+        )
+        return Status.UNKNOWN, Reason.NOT_GRADED, words
     if grade is None:
         return Status.UNKNOWN, Reason.NOT_YET_KNOWN, "nothing was decided yet that could be graded"
     found = grade.verdict()

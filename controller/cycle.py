@@ -382,7 +382,7 @@ class Cycle:
             decision=run.decision,
             is_written=run.is_written,
             memory=run.held.memory,
-            grade=run.held.grade,
+            grade=_graded(run.scaler, run.held),
             trial=run.held.trial,
         )
         await self._tell(run.scaler, outcome)
@@ -392,7 +392,9 @@ class Cycle:
         held = self._hold(scaler)
         held.trial = left(held.trial, now, scaler.spec)
         with writing(permit):
-            await self._tell(scaler, Outcome(time=now, memory=held.memory, grade=held.grade, trial=held.trial))
+            await self._tell(
+                scaler, Outcome(time=now, memory=held.memory, grade=_graded(scaler, held), trial=held.trial)
+            )
 
     async def _tell(self, scaler: Scaler, outcome: Outcome) -> None:
         try:
@@ -427,6 +429,12 @@ def _bounds_of(spec: ScalerSpec, state: TargetState) -> Iterator[Limit]:
     if state.highest is not None:
         why = f"the {spec.target.kind}'s own maximum is {state.highest}"
         yield Limit(rule=TARGET_BOUNDS, highest=state.highest, why=why)
+
+
+def _graded(scaler: Scaler, held: Held) -> Grade | None:
+    """What an autoscaler would have made of a higher floor nobody knows, so a floor is not graded."""
+    is_floor = isinstance(scaler.spec, ScalerSpec) and isinstance(scaler.spec.target, FloorRef)
+    return None if is_floor else held.grade
 
 
 def _size_to_decide_from(now: datetime, run: _Run, state: TargetState) -> int:

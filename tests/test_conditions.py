@@ -247,3 +247,10 @@ def test_what_acts_or_rests_is_not_recommended_anything(mode: str) -> None:
 def test_an_arm_that_does_without_the_forecast_does_not_mean_that_it_loses(arm: Arm, reason: str) -> None:
     losing = Memory(track=TrackRecord(settled=100.0, loss=1000.0))
     assert _reason(_outcome(memory=losing, trial=trial(turn=arm)), ConditionType.FORECASTING) == reason
+
+
+def test_a_floor_is_not_graded() -> None:
+    target = {"kind": "HorizontalPodAutoscaler", "name": "web"}
+    found = conditions(scaler(spec={"mode": "Observe", "targetRef": target}), _outcome(), ())[-1]
+    assert (found.type, found.status.value, found.reason) == ("Recommended", "Unknown", "FloorNotGraded")
+    assert "name the workload instead" in found.message

@@ -51,7 +51,8 @@ class HandBack:
     """Gives floors back in `namespaces` (none: in all).
 
     `is_complete`: whether the registry has had a whole list. `left`: for how many seconds this process may write for a
-    PredictiveScaler, by its namespace and name; none where another one does.
+    PredictiveScaler, by its namespace and name; none where another one does. `raised`: namespaces and names of
+    autoscalers that were written to, since a write may come after the end of its scaler.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class HandBack:
         registry: Registry,
         namespaces: Sequence[str],
         is_complete: Callable[[], bool],
+        raised: set[tuple[str, str]] | None = None,
         left: Callable[[str, str], float] = lambda _, __: math.inf,
     ) -> None:
         self._api = api
@@ -69,15 +71,18 @@ class HandBack:
         self._paths = [f"/apis/{FLOOR_VERSION}{scope}/{PLURAL}" for scope in scopes]
         self._is_complete = is_complete
         self._left = left
-        self._raised: frozenset[tuple[str, str]] = frozenset()
+        self._raised = set() if raised is None else raised
 
     async def run(self, stop: asyncio.Event) -> None:
         """Compare now and then until `stop` is set."""
         due = 0.0
         while not stop.is_set():
-            if self._is_complete() and (self._has_ended() or _loop_time() >= due):
-                is_done = await self.once()
-                due = _loop_time() + (EVERY_SECONDS if is_done else PULSE_SECONDS)
+            if self._is_complete():
+                ended = self._ended()
+                if ended or _loop_time() >= due:
+                    self._raised -= ended
+                    is_done = await self.once()
+                    due = _loop_time() + (EVERY_SECONDS if is_done else PULSE_SECONDS)
             try:
                 await asyncio.wait_for(stop.wait(), PULSE_SECONDS)
             except TimeoutError:
@@ -93,15 +98,15 @@ class HandBack:
         given = [await self._tried(one) for one in found if Floor.of(one) is not None]
         return all(given)
 
-    def _has_ended(self) -> bool:
-        """Whether a floor has lost its scaler since the last time."""
-        before = self._raised
-        self._raised = frozenset(
+    def _ended(self) -> set[tuple[str, str]]:
+        """The autoscalers that have lost their scaler since they were compared."""
+        acting = {
             (one.namespace, one.spec.target.name)
             for one in self._registry.all()
             if isinstance(one.spec, ScalerSpec) and isinstance(one.spec.target, FloorRef) and one.spec.mode.is_acting
-        )
-        return not before <= self._raised
+        }
+        self._raised |= acting
+        return self._raised - acting
 
     async def _tried(self, autoscaler: Json) -> bool:
         """One that cannot be given back holds up no other."""

@@ -50,7 +50,10 @@ class _Below:
 
 
 class FloorTarget:
-    """A `Target` for the floors of autoscalers. `workloads`: of what they scale. `scaling`: who has a floor raised."""
+    """A `Target` for the floors of autoscalers. `workloads`: of what they scale. `scaling`: who has a floor raised.
+
+    `raised`: namespaces and names of those that were written to, for whoever gives them back to take out.
+    """
 
     def __init__(
         self,
@@ -64,6 +67,7 @@ class FloorTarget:
         self._workloads = workloads
         self._claims = claims or Claims()
         self._scaling = scaling
+        self.raised: set[tuple[str, str]] = set()
         self._below: dict[tuple[str, str], _Below] = {}
 
     async def read(self, namespace: str, ref: FloorRef) -> TargetState:
@@ -90,6 +94,7 @@ class FloorTarget:
     async def write(self, namespace: str, ref: FloorRef, state: TargetState, replicas: int) -> None:
         """Set the floor to `replicas`, if it is still that of `state`. Raises TargetError."""
         _refuse_beyond(namespace, ref, state, replicas)
+        self.raised.add((namespace, ref.name))
         try:
             await self._apply(namespace, ref, state, replicas)
         except ApiError as error:

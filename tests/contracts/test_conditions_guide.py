@@ -19,7 +19,7 @@ _REASONS = (*Reason, *MetricReason, *TargetReason, *LeadTimeReason, *Coordinatio
 
 @pytest.mark.parametrize("reason", _REASONS)
 def test_reason_is_told(reason: str) -> None:
-    assert str(reason) in (_GRADES if reason is Reason.NOT_YET_KNOWN else _NAMED)
+    assert str(reason) in (_GRADES if reason in {Reason.NOT_YET_KNOWN, Reason.NOT_GRADED} else _NAMED)
 
 
 @pytest.mark.parametrize("kind", ConditionType)

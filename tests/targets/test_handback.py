@@ -231,6 +231,25 @@ async def test_a_scaler_that_ends_is_noticed_at_once(
     await run
 
 
+async def test_a_write_that_comes_after_its_scaler_s_end_is_noticed_at_once(
+    api: KubernetesApi, server: FakeApiServer, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of a tick that was under way; the scaler may have been there for less than a pulse."""
+    monkeypatch.setattr(handback, "PULSE_SECONDS", 0.01)
+    written: set[tuple[str, str]] = set()
+    hand_back = HandBack(api=api, registry=registry, namespaces=(), is_complete=lambda: True, raised=written)
+    server.lists[LIST] = []
+    stop = asyncio.Event()
+    run = asyncio.create_task(hand_back.run(stop))
+    await _until(lambda: len(server.of("GET", LIST)) == 1)
+    raised(server)
+    written.add(("shop", "web"))
+    await _until(lambda: floor(server) == 2)
+    stop.set()
+    await run
+    assert written == set()
+
+
 async def _until(is_true: Any) -> None:
     async with asyncio.timeout(5):
         while not is_true():  # noqa: ASYNC110  # the fake server tells nobody

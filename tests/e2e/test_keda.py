@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import time
@@ -14,7 +15,7 @@ import grpc
 import pytest
 
 from controller.externalscaler import externalscaler_pb2 as messages
-from sandbox.controller import Controller
+from sandbox.controller import NAMESPACE, SETTINGS, Controller
 from sandbox.processes import free_port
 from tests.e2e.driving import Scene, eventually, workload
 
@@ -61,21 +62,39 @@ class Keda:
         os.kill(process.pid, number)
 
 
-@pytest.fixture
-def keda(scene: Scene, account: Path, models: Path) -> Iterator[Keda]:
+@contextlib.contextmanager
+def _asked(scene: Scene, account: Path, models: Path, name: str = "", **more: str) -> Iterator[Keda]:
     """A controller of this namespace alone, asked for the scaler "web"; a workload is active above a load of 5."""
     address = f"127.0.0.1:{free_port()}"
     controller = Controller(
         kubeconfig=account,
         models=models,
-        log=scene.sandbox.logs / f"controller-{scene.namespace}.log",
+        log=scene.sandbox.logs / f"controller-{scene.namespace}{name}.log",
         watched=[scene.namespace],
-        environment={"PREDICTIVE_SCALER_KEDA_ADDRESS": address},
+        environment={f"{SETTINGS}KEDA_ADDRESS": address, **more},
     )
     metadata = {"scalerAddress": address, "scaler": "web", "activationThreshold": "5"}
     ref = messages.ScaledObjectRef(name="web", namespace=scene.namespace, scalerMetadata=metadata)
     with controller, grpc.insecure_channel(address) as channel:
         yield Keda(controller=controller, channel=channel, ref=ref)
+
+
+@pytest.fixture
+def keda(scene: Scene, account: Path, models: Path) -> Iterator[Keda]:
+    with _asked(scene, account, models) as keda:
+        yield keda
+
+
+@pytest.fixture
+def pair(scene: Scene, account: Path, models: Path) -> Iterator[tuple[Keda, Keda]]:
+    """Two replicas that share a Lease: the first decides, the other stands by."""
+    leases = {f"{SETTINGS}LEASE_NAMESPACE": NAMESPACE, f"{SETTINGS}LEASE_NAME": scene.namespace}
+    with contextlib.ExitStack() as stack:
+        first, second = (
+            stack.enter_context(_asked(scene, account, models, name, **leases, **{f"{SETTINGS}INSTANCE": name}))
+            for name in ("first", "second")
+        )
+        yield first, second
 
 
 def _await(keda: Keda, wanted: int | str) -> int | str:
@@ -152,3 +171,29 @@ def test_a_controller_that_is_frozen_killed_or_stopped_gives_no_number(scene: Sc
     assert list(activity) == []
     assert time.monotonic() - began < 2.0, "streams are to end at once"
     _await(keda, "UNAVAILABLE")
+
+
+def test_whoever_stands_by_answers_as_well_and_goes_on_when_the_other_is_lost(
+    scene: Scene, pair: tuple[Keda, Keda]
+) -> None:
+    scene.sees(45)
+    scene.apply(workload(), scene.scaler(mode="Observe"))
+    deciding, waiting = pair
+    _await(waiting, 5)
+    _await(deciding, 5)
+    activity = waiting.activity()
+    assert next(activity) is True
+    scene.sees(3)
+    assert next(activity) is False
+    _await(waiting, 1)
+    deciding.controller.kill()
+    scene.sees(85)
+    told: list[int | str] = []
+
+    def ask() -> int | str:
+        told.append(waiting.replicas())
+        return told[-1]
+
+    eventually(ask, (9).__eq__)
+    assert set(told) == {1, 9}, "there is to be no moment without an answer"
+    assert next(activity) is True

@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 
@@ -17,8 +18,8 @@ from rich.console import Console
 
 from sandbox.binaries import BinaryError
 from sandbox.cluster import CommandError, Sandbox
-from sandbox.controller import REPOSITORY, Controller, install
-from sandbox.demo import outcome, scene
+from sandbox.controller import CHART, REPOSITORY, Controller, install
+from sandbox.demo import board, outcome, scene
 from sandbox.demo.recording import Sample, record, steepest, write_csv
 from sandbox.exporter import Exporter
 from sandbox.processes import ProcessError
@@ -27,6 +28,7 @@ from sandbox.replay import Counter, Replay, write_history
 from sandbox.traffic import Trace, recorded_or_made
 
 OUT = REPOSITORY / "out"
+DASHBOARD = CHART / "dashboards" / "predictive-scaler.json"
 LOADING = timedelta(seconds=8)  # between writing the history and the first live scrape
 LINE_EVERY = 3  # samples
 HEADER = f"{'trace':>8} {'load/s':>7} {'forecast':>9} {'demand':>7} {'source':<9} {'desired':>7} {'ready':>6}  why"
@@ -64,12 +66,15 @@ def _play() -> None:
         console.print("[bold]6. Why?[/] Any decision can be asked for, also that of the steepest moment")
         _explain(sandbox, controller)
         recording = record(replay, samples, prometheus)
+        _show(samples, prometheus)
     comparison = outcome.compare(recording)
     console.print(outcome.table(comparison))
     outcome.draw(recording, comparison, source, OUT / "demo.png")
     write_csv(recording, OUT / "demo.csv")
     folder = OUT.relative_to(REPOSITORY)
     console.print(f"picture: {folder / 'demo.png'}; every moment of it: {folder / 'demo.csv'}")
+    shown = DASHBOARD.relative_to(REPOSITORY)
+    console.print(f"dashboard, as Grafana would show it: {folder / 'dashboard.png'}; to import it: {shown}")
 
 
 def _traffic(stack: ExitStack, sandbox: Sandbox, trace: Trace) -> tuple[Replay, Prometheus, Scrape]:
@@ -137,6 +142,14 @@ def _watch(sandbox: Sandbox, controller: Controller, replay: Replay) -> list[Sam
             _print(replay.moment_at(now), samples[-1], controller.last_decision(scene.NAMESPACE, scene.NAME))
         time.sleep(max(0.0, 1.0 - (time.monotonic() - began)))
     return samples
+
+
+def _show(samples: Sequence[Sample], prometheus: Prometheus) -> None:
+    """The shipped dashboard with this morning in it."""
+    lead = f"{(scene.LEAD + scene.INTERVAL).total_seconds():g}"
+    variables = {"namespace": scene.NAMESPACE, "scaler": scene.NAME, "lead": lead}
+    span = board.Span(start=samples[0].wall, end=samples[-1].wall, variables=variables)
+    board.draw(DASHBOARD, prometheus, span, OUT / "dashboard.png")
 
 
 def _print(moment: datetime, sample: Sample, decision: dict[str, object] | None) -> None:

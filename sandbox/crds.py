@@ -70,3 +70,10 @@ ROLLOUTS = Crds(
     folder="manifests/crds",
     files=("rollout-crd.yaml",),
 )
+KEDA = Crds(
+    name="keda",
+    module="github.com/kedacore/keda/v2",
+    version="2.21.0",
+    folder="config/crd/bases",
+    files=("keda.sh_scaledobjects.yaml",),
+)

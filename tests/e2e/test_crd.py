@@ -10,7 +10,7 @@ import pytest
 from controller.spec import GROUP, KIND, PLURAL, VERSION, parse
 from sandbox.cluster import CommandError, Sandbox
 from sandbox.controller import await_kind
-from tests.contracts.specs import CRD_FILE, EXAMPLES, SMALLEST, crd, full_specs, merged, table
+from tests.contracts.specs import CRD_FILE, SMALLEST, crd, full_specs, merged, table
 
 pytestmark = pytest.mark.e2e
 
@@ -52,11 +52,6 @@ def test_bad_specs_are_refused_with_the_field_and_the_reason(sandbox: Sandbox, c
 )
 def test_good_specs_mean_the_same_before_and_after_the_api_server(sandbox: Sandbox, spec: dict[str, Any]) -> None:
     assert parse(stored_spec(sandbox, spec)) == parse(spec)
-
-
-@pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.stem)
-def test_examples_are_accepted(sandbox: Sandbox, file: Any) -> None:
-    assert KIND.lower() in sandbox.kubectl("create", "--dry-run=server", "-o", "name", "-f", str(file))
 
 
 def test_a_stored_default_is_no_obstacle_to_the_other_choice(sandbox: Sandbox, namespace: str) -> None:

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.crds import MONITORING, ROLLOUTS, CrdError, Crds
+from sandbox.crds import KEDA, MONITORING, ROLLOUTS, CrdError, Crds
 from sandbox.toolchain import MODULES
 
-BOTH = pytest.mark.parametrize("pinned", [MONITORING, ROLLOUTS], ids=lambda pinned: pinned.name)
+ALL = pytest.mark.parametrize("pinned", [MONITORING, ROLLOUTS, KEDA], ids=lambda pinned: pinned.name)
 GO = """\
 #!/bin/sh
 echo '{said}'
@@ -25,10 +25,11 @@ def go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "go"
 
 
-@BOTH
+@ALL
 def test_go_mod_and_go_sum_pin_what_is_downloaded(pinned: Crds) -> None:
     folder = MODULES / pinned.name
-    assert f"require {pinned.module} v{pinned.version}\n" in (folder / "go.mod").read_text()
+    required = rf"^(require |\t){re.escape(pinned.module)} v{re.escape(pinned.version)}\b"
+    assert re.search(required, (folder / "go.mod").read_text(), re.MULTILINE)
     whole = rf"^{re.escape(pinned.module)} v{re.escape(pinned.version)} h1:\S+=$"
     assert re.search(whole, (folder / "go.sum").read_text(), re.MULTILINE)
 

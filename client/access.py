@@ -73,11 +73,15 @@ class Access:
         namespace = None if all_namespaces else self.home()
         return Choice(namespace=namespace, names=tuple(names or ()), selector=selector)
 
+    def check(self) -> None:
+        """Raises ClientError for an address that is none."""
+        if self.controller is not None and not self.controller.startswith(("http://", "https://")):
+            raise ClientError(f"--controller: {self.controller!r} is no address such as http://127.0.0.1:8080")
+
     async def ask(self, path: str, query: Mapping[str, str]) -> Json:
         """What the controller answers to `path`. Raises UnreachableError, or ClientError for what it refuses."""
+        self.check()
         if self.controller is not None:
-            if not self.controller.startswith(("http://", "https://")):
-                raise ClientError(f"--controller: {self.controller!r} is no address such as http://127.0.0.1:8080")
             return await _ask_directly(f"{self.controller.rstrip('/')}{path}", query)
         async with await self.connect() as api:
             return await _ask_by_proxy(api, self.controller_namespace, path, query)

@@ -42,7 +42,7 @@ def completed(words: Sequence[str]) -> list[str]:
     if before[0] not in MODULES:
         return [_NO_FILES]
     line = _Line.of(before)
-    if line.is_file:
+    if line.is_file and (line.pending or not part.startswith("-")):
         return [_FILES]
     return [*sorted(one for one in _candidates(line, part) if one.startswith(part)), _NO_FILES]
 

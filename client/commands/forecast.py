@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import sys
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -70,6 +71,7 @@ def forecast(
         kubeconfig=kubeconfig,
         context=context,
     )
+    access.check()
     found = asyncio.run(_found(access, name, back, ahead))
     if output is Output.JSON:
         typer.echo(json.dumps(found.to_json(), indent=1))
@@ -82,15 +84,11 @@ async def _found(access: Access, name: str, back: timedelta, ahead: timedelta) -
     body = await _stored(access, namespace, name)
     try:
         accounts = await _accounts(access, body, back)
-    except UnreachableError as error:
-        if "spec" not in body:
-            raise
-        console.complain(f"the controller cannot be asked, so only its status is shown: {error}")
-        accounts = []
     except ClientError as error:
         if "spec" not in body:
             raise
-        console.complain(f"the controller tells nothing, so only its status is shown: {error}")
+        silent = "cannot be asked" if isinstance(error, UnreachableError) else "tells nothing"
+        console.complain(f"the controller {silent}, so only the status is shown: {error}")
         accounts = []
     now = max([clock.now(), *(one.time for one in accounts[-1:])])  # where this clock is late, the controller's
     return outlook(body, accounts, now, back=back, ahead=ahead)
@@ -135,7 +133,7 @@ def _draw(found: Outlook) -> None:
         is_coloured=console.is_coloured(),
         signs=PLAIN if console.is_plain() else DRAWN,
     )
-    typer.echo(text)
+    sys.stdout.write(f"{text}\n")  # typer.echo would take the colours away that were asked for
 
 
 def headline(found: Outlook) -> str:

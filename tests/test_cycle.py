@@ -354,6 +354,13 @@ async def test_observe_keeps_the_score_of_both() -> None:
     )
 
 
+async def test_a_floor_that_is_observed_is_decided_and_not_scored() -> None:
+    target = {"kind": "HorizontalPodAutoscaler", "name": "web"}
+    outcome = await _ticks(_observing(spec={"mode": "Observe", "targetRef": target}), 3)
+    assert outcome.decision is not None
+    assert outcome.grade is None
+
+
 async def test_active_keeps_no_score(world: World) -> None:
     assert (await _ticks(world, 2)).grade is None
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from controller.registry import Registry
-from controller.spec import ScalerSpec, SpecError
+from controller.spec import AnyTarget, FloorRef, ScalerSpec, SpecError, TargetRef
 from tests.builders import body
 
 
@@ -178,6 +178,29 @@ def _rival_of_late(**early: Any) -> str | None:
     registry = _registry(late, body("early", **(first | early)))
     rival = registry.rival(registry.all()[0])
     return None if rival is None else rival.name
+
+
+@pytest.mark.parametrize(
+    ("ref", "expected"),
+    [
+        (TargetRef(api_version="apps/v1beta1", kind="Deployment", name="web"), "early"),
+        (TargetRef(api_version="apps/v1", kind="StatefulSet", name="web"), None),
+        (FloorRef(name="web"), "floor"),
+        (FloorRef(name="other"), None),
+    ],
+)
+def test_who_scales_a_target_is_the_oldest_that_acts(ref: AnyTarget, expected: str | None) -> None:
+    """An autoscaler and the Deployment that it scales are two targets."""
+    floor = {"kind": "HorizontalPodAutoscaler", "name": "web"}
+    registry = _registry(
+        body("late", created=SECOND, spec={"targetRef": {"name": "web"}}),
+        body("early", created=FIRST, spec={"targetRef": {"name": "web"}}),
+        body("floor", created=SECOND, spec={"targetRef": floor}),
+        body("observer", created=FIRST, spec={"targetRef": floor, "mode": "Observe"}),
+    )
+    found = registry.scaling("shop", ref)
+    assert (None if found is None else found.name) == expected
+    assert registry.scaling("else", ref) is None
 
 
 def test_the_older_scaler_of_a_target_is_the_rival() -> None:

@@ -240,6 +240,42 @@ async def test_an_hpa_stands_in_the_way_of_who_acts(mode: str, result: str, doct
     assert 'HorizontalPodAutoscaler "web-hpa"' in found.messages["owner"]
 
 
+FLOOR: Json = {"targetRef": {"kind": "HorizontalPodAutoscaler", "name": "web"}}
+
+
+def _is_there(cluster: Cluster, most: int = 30) -> None:
+    """The autoscaler that FLOOR names."""
+    spec = HPA["spec"] | {"minReplicas": 2, "maxReplicas": most}
+    metadata = {"namespace": "shop", "name": "web", "resourceVersion": "1"}
+    cluster.api.objects[f"{AUTOSCALERS}/web"] = {"metadata": metadata, "spec": spec, "status": {"currentReplicas": 4}}
+
+
+async def test_the_floor_of_an_autoscaler_is_looked_at_with_its_own_rights(doctor: Doctor, cluster: Cluster) -> None:
+    _is_there(cluster)
+    found = await doctor(**FLOOR)
+    assert (found.code, found.of("failed")) == (0, set())
+    assert found.messages["target"] == 'HorizontalPodAutoscaler "web": 2 replicas, it has 4 replicas'
+
+
+@pytest.mark.parametrize("denied", ["get horizontalpodautoscalers", "patch horizontalpodautoscalers"])
+async def test_a_right_on_autoscalers_that_the_controller_lacks_is_named(
+    denied: str, doctor: Doctor, cluster: Cluster
+) -> None:
+    _is_there(cluster)
+    cluster.denied[CONTROLLER] = {denied}
+    found = await doctor(**FLOOR)
+    assert f"may not {denied} in shop" in found.messages["rights"]
+
+
+async def test_a_floor_that_may_not_be_as_high_as_the_scaler_allows_is_warned_of(
+    doctor: Doctor, cluster: Cluster
+) -> None:
+    _is_there(cluster, most=5)
+    found = await doctor(**FLOOR)
+    assert found.results["target"] == "warning"
+    assert "its maxReplicas, 5, is below maxReplicas, 20, and holds" in found.messages["target"]
+
+
 @pytest.mark.parametrize(
     ("spec", "check", "result", "words"),
     [

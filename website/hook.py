@@ -1,5 +1,6 @@
 """How does the site reach what lies outside of docs/, and which pages are in its navigation?
 
+Pages are written for forges; here they become what the site takes.
 Pages link to files of the repository by relative paths, as forges want them. Each such file is shown on the site as a
 page below `repository/`, so that a link works in both places and nobody has to know where the repository is hosted.
 """
@@ -21,6 +22,8 @@ DOCS = "docs"
 SHOWN = "repository"
 _LINK = re.compile(r"(?<=\]\()([^()\s]+)(?=\))")
 _ELSEWHERE = re.compile(r"[a-z][a-z0-9+.-]*:|[#/]", re.IGNORECASE)
+_FIRST_ITEM = re.compile(r"[-*] |1\. ")
+_PROSE = re.compile(r"(?![-*] |\d+\. |[#|<])\S")
 _LANGUAGES = {".yaml": "yaml", ".yml": "yaml", ".json": "json", ".toml": "toml", ".py": "python", ".sh": "sh"}
 _STAR = "/*"
 
@@ -39,10 +42,11 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Point links at where the files are on the site."""
+    """Point links at where the files are on the site, and lists out as the site's Markdown needs them."""
     del config, files
     source = source_of(page.file.src_uri)
-    return relinked(markdown, source) if source.endswith(".md") and (ROOT / source).is_file() else markdown
+    is_page = source.endswith(".md") and (ROOT / source).is_file()
+    return relinked(spaced(markdown), source) if is_page else markdown
 
 
 def expanded(nav: Sequence[Any], docs: Path) -> list[Any]:
@@ -113,6 +117,18 @@ def relinked(markdown: str, source: str) -> str:
         return posixpath.relpath(uri_of(_readme_of(path)), posixpath.dirname(uri_of(source))) + anchor
 
     return _LINK.sub(led, markdown)
+
+
+def spaced(markdown: str) -> str:
+    """`markdown` with a blank line before each list that follows a paragraph, which forges do without."""
+    lines: list[str] = []
+    is_code = False
+    for line in markdown.split("\n"):
+        is_code ^= line.lstrip().startswith("```")
+        if not is_code and lines and _FIRST_ITEM.match(line) and _PROSE.match(lines[-1]):
+            lines.append("")
+        lines.append(line)
+    return "\n".join(lines)
 
 
 def _target(link: str, source: str) -> tuple[str, str] | None:

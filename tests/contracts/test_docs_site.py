@@ -186,6 +186,21 @@ def test_a_link_is_led(source: str, link: str, led: str) -> None:
     assert hook.relinked(f"see [it]({link}).", source) == f"see [it]({led})."
 
 
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ("So:\n- one\n- two", "So:\n\n- one\n- two"),
+        ("So:\n1. one\n2. two", "So:\n\n1. one\n2. two"),
+        ("So:\n\n- one\n  more\n- two", "So:\n\n- one\n  more\n- two"),
+        ("it was\n8. Nothing more", "it was\n8. Nothing more"),
+        ("```\nSo:\n- one\n```\nSo:\n- one", "```\nSo:\n- one\n```\nSo:\n\n- one"),
+        ("# So\n- one", "# So\n- one"),
+    ],
+)
+def test_a_list_needs_no_blank_line(written: str, shown: str) -> None:
+    assert hook.spaced(written) == shown
+
+
 def test_a_star_is_all_that_is_not_named(tmp_path: Path) -> None:
     (tmp_path / "guide").mkdir()
     for name in ("b.md", "a.md", "README.md", "named.md"):

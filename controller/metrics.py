@@ -27,6 +27,7 @@ from controller.core.experiment import Arm
 from controller.core.forecast import Forecast
 from controller.core.memory import Steering, TrackRecord
 from controller.core.replicas import needed
+from controller.core.shadow import spare
 from controller.experiment import Trial
 from controller.grading import Grade
 from controller.outcome import Beside, Outcome, Stage
@@ -122,6 +123,10 @@ class Metrics:
         self._load = self._gauge("load", "Load that is seen now.")
         self._demand = self._gauge("demand_load", "Load to be ready for, by who named it.", "source")
         self._each = self._gauge("replica_load", "Load that one replica serves well: targetPerReplica.")
+        self._most = self._gauge(
+            "replica_limit_load",
+            "Load of one ready replica above which it is short: with the tolerance that is allowed.",
+        )
         self._desired = self._gauge("desired_replicas", "Replicas that the last decision asked for.")
         self._reactive = self._gauge(
             "reactive_replicas",
@@ -289,7 +294,7 @@ class Metrics:
                     metric.remove(*key.split("/"), *labels)
 
     def _tell_conditions(self, scaler: Scaler, conditions: Sequence[Condition]) -> None:
-        told = {(one.type.value,): float(one.status is Status.TRUE) for one in conditions}
+        told: dict[_Labels, float | None] = {(one.type.value,): float(one.status is Status.TRUE) for one in conditions}
         self._set_all(scaler, self._condition, told)
         self._mark(scaler, self._reason, {(one.type.value, one.status.value, str(one.reason)) for one in conditions})
 
@@ -306,13 +311,16 @@ class Metrics:
                 self._tell_promise(scaler, spec)
         elif is_new:
             self._mark(scaler, self._info, set())
-            self._silence(scaler, self._each, self._bounds, self._nominal, self._objective, self._interval)
+            self._silence(scaler, self._each, self._most, self._bounds, self._nominal, self._objective, self._interval)
 
     def _tell_promise(self, scaler: Scaler, spec: ScalerSpec) -> None:
         """What it asks for, to be held against what is measured; an objective that is gone is not known."""
         policy = spec.policy
         self._set(scaler, self._interval, spec.interval.total_seconds())
         self._set(scaler, self._each, policy.target_per_replica)
+        self._set(scaler, self._most, policy.target_per_replica * (1.0 + spare(policy)))
+        for direction in ("up", "down"):
+            self._child(scaler, self._changes, (direction,))  # from 0 on, so that the first change is an increase
         self._set_all(scaler, self._bounds, {("min",): policy.min_replicas, ("max",): policy.max_replicas})
         self._set(scaler, self._nominal, policy.level)
         self._silence(scaler, self._objective)
@@ -397,7 +405,7 @@ class Metrics:
     def _tell_forecast(self, scaler: Scaler, spec: ScalerSpec, outcome: Outcome, forecast: Forecast) -> None:
         leads = {_seconds(lead): outcome.time + lead for lead in _leads(spec, outcome)}
         levels = {f"{level:g}": level for level in (0.5, spec.policy.level)}
-        loads = {
+        loads: dict[_Labels, float | None] = {
             (name, lead): forecast.peak(level, at - timedelta.resolution, at)
             for lead, at in leads.items()
             for name, level in levels.items()

@@ -361,6 +361,9 @@ def test_fetches_of_models_are_timed_by_what_came_of_them() -> None:
     ("name", "labels", "value"),
     [
         ("replica_load", {}, 100),
+        ("replica_limit_load", {}, 110),  # the tolerance of the defaults
+        ("scale_changes_total", {"direction": "up"}, 0),
+        ("scale_changes_total", {"direction": "down"}, 0),
         ("replicas_bound", {"bound": "min"}, 2),
         ("replicas_bound", {"bound": "max"}, 30),
         ("tick_timestamp_seconds", {}, NOW.timestamp()),
@@ -373,7 +376,7 @@ def test_what_a_scaler_is(name: str, labels: dict[str, str], value: float) -> No
     metrics, outcome = Metrics(), Outcome(time=NOW, memory=FRESH)
     watched = scaler(spec={"mode": "Observe", "minReplicas": 2, "maxReplicas": 30})
     metrics.tell(watched, outcome, conditions(watched, outcome, ()))
-    assert _value(metrics, name, **labels) == value
+    assert _value(metrics, name, **labels) == pytest.approx(value)
 
 
 @pytest.mark.parametrize(
@@ -471,3 +474,9 @@ def test_a_scaler_has_a_bounded_number_of_series_whatever_happens_to_it() -> Non
         metrics.tell(watched, outcome, conditions(watched, outcome, ()))
     told = [sample for one in metrics.registry.collect() for sample in one.samples if "scaler" in sample.labels]
     assert SERIES_OF_A_SCALER - 10 <= len(told) <= SERIES_OF_A_SCALER
+
+
+def test_with_an_objective_nothing_above_the_target_is_tolerated() -> None:
+    metrics = Metrics()
+    metrics.tell(PROMISED, Outcome(time=NOW, memory=FRESH), ())
+    assert _value(metrics, "replica_limit_load") == 100

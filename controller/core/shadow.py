@@ -132,8 +132,12 @@ def is_short(load: float, ready: int, policy: Policy) -> bool:
     With an objective `targetPerReplica` is the most that one serves well. Without, it is what one should have, and what
     scaleUp tolerates above it is no reason to grow, so it is no shortage either.
     """
-    spare = policy.scale_up.tolerance if policy.objective is None else 0.0
-    return load / policy.target_per_replica > ready * (1.0 + spare) + ROUNDING
+    return load / policy.target_per_replica > ready * (1.0 + spare(policy)) + ROUNDING
+
+
+def spare(policy: Policy) -> float:
+    """The share of `target_per_replica` above it that is no shortage yet."""
+    return policy.scale_up.tolerance if policy.objective is None else 0.0
 
 
 def decided(shadow: Shadow, now: datetime, replicas: int, policy: Policy) -> Shadow:

@@ -116,11 +116,15 @@ _BROKEN = (
         "that does not end holds it up, or the process is overloaded.",
     ),
 )
+_EACH = gauge("replica_load", EVERY, *SCALER)
+_NEEDED = f"{gauge('demand_load', EVERY, *SCALER, source='decided')} / {_EACH}"
+_TOLERATED = f"({gauge('replica_limit_load', EVERY, *SCALER)} / {_EACH})"
+"""What is above 1 of it is no reason to grow."""
+
 _WEAK = (
     Alert(
         name="AtMax",
-        expr=f"{gauge('demand_load', EVERY, *SCALER, source='decided')} / {gauge('replica_load', EVERY, *SCALER)} > "
-        f"{gauge('replicas_bound', EVERY, *SCALER, bound='max')} and "
+        expr=f"{_NEEDED} > {gauge('replicas_bound', EVERY, *SCALER, bound='max')} * {_TOLERATED} and "
         f"{gauge('info', EVERY, *SCALER, mode='~Active|Experiment')} == 1",
         hold="15m",
         severity=WARNING,

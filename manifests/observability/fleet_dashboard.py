@@ -34,7 +34,7 @@ _LOSING = gauge("condition_reason", MANY, *SCALER, type="Forecasting", status="F
 _MISSED = gauge("condition_reason", MANY, *SCALER, reason="ObjectiveMissed")
 _NONE = f"(0 * {_READY})"
 _NEEDED = gauge("demand_load", MANY, *SCALER, source="decided")
-_MOST = f"({gauge('replicas_bound', MANY, *SCALER, bound='max')} * {gauge('replica_load', MANY, *SCALER)})"
+_MOST = f"({gauge('replicas_bound', MANY, *SCALER, bound='max')} * {gauge('replica_limit_load', MANY, *SCALER)})"
 _TROUBLE = (
     f"8 * (1 - {_READY}) + 4 * ({_MISSED} or {_NONE}) "
     f"+ 2 * (({_NEEDED} > bool {_MOST}) or {_NONE}) + ({_LOSING} or {_NONE})"

@@ -74,7 +74,8 @@ def controller_panels() -> list[Panel]:
                 title="Shards held",
                 text="How many shards each replica serves: with one shard the leader has 1 and the others 0. None "
                 "held by "
-                "anybody for more than 15 s is an outage. `taken`, `released`, `lost` and `expired` count changes of hands.",
+                "anybody for more than 15 s is an outage. `taken`, `released`, `lost` and `expired` count changes of "
+                "hands.",
                 alert="PredictiveScalerUnserved",
             ),
             units.Short,

@@ -30,9 +30,9 @@ def _latest(metric: str) -> dict[str, str]:
 
 
 def _short() -> dict[str, str]:
-    """1 while the load is more than what serves would serve well."""
+    """1 while the load is too much for what serves, 0 while it is not."""
     ready, current = (known(metric, EVERY, *SCALER) for metric in ("ready_replicas", "current_replicas"))
-    served = f"({ready} or {current}) * {gauge('replica_load', EVERY, *SCALER)}"
+    served = f"({ready} or {current}) * {gauge('replica_limit_load', EVERY, *SCALER)}"
     return {"record": name("under_provisioned", "bool"), "expr": f"{known('load', EVERY, *SCALER)} > bool ({served})"}
 
 

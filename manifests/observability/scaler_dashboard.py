@@ -36,9 +36,10 @@ _SERVED = f"({known('ready_replicas', ONE)} or {known('current_replicas', ONE)})
 """What serves; where the target does not tell, what it asks for."""
 
 _CAPACITY = f"{_SERVED} * {gauge('replica_load', ONE)}"
+_MOST = f"{_SERVED} * {gauge('replica_limit_load', ONE)}"
 _PEAK = f"ceil(max(max_over_time({series('load', ONE)}[$__range])) / {gauge('replica_load', ONE)})"
 _MEAN = f"avg_over_time({known('current_replicas', ONE)}[$__range:$__interval])"
-_SHORT = f"avg_over_time((({known('load', ONE)}) > bool ({_CAPACITY}))[$__range:$__interval])"
+_SHORT = f"avg_over_time((({known('load', ONE)}) > bool ({_MOST}))[$__range:$__interval])"
 
 
 def build() -> builders.Dashboard:
@@ -132,7 +133,8 @@ def _glance() -> list[Panel]:
         number(
             Words(
                 title="Short",
-                text="Share of the time shown in which the load was more than the ready replicas serve well.",
+                text="Share of the time shown in which the load was too much for the ready replicas: more than "
+                "`targetPerReplica` each, and without an objective more than the tolerance above that.",
                 alert="PredictiveScalerObjectiveMissed",
             ),
             units.PercentUnit,
@@ -186,7 +188,7 @@ def _traffic() -> list[Panel]:
 
 
 def _replicas() -> list[Panel]:
-    bound = {side: gauge("replicas_bound", ONE, bound=side) for side in ("min", "max")}
+    highest, wanted = gauge("replicas_bound", ONE, bound="max"), gauge("desired_replicas", ONE)
     return [
         graph(
             Words(
@@ -195,16 +197,17 @@ def _replicas() -> list[Panel]:
                 "else's doing), "
                 "`ready` what serves, where the target tells. `by reacting` is what the load that is seen would ask "
                 "for "
-                "now without forecast, windows and rates: the distance up to `wanted` is what looking ahead adds.",
+                "now without forecast, windows and rates: the distance up to `wanted` is what looking ahead adds. The "
+                "upper bound is drawn where it is near.",
                 alert="PredictiveScalerAtMax",
             ),
             units.Short,
-            Query(expr=gauge("desired_replicas", ONE), name="wanted", color=PURPLE),
+            Query(expr=wanted, name="wanted", color=PURPLE),
             Query(expr=gauge("current_replicas", ONE), name="asked for", color=BLUE),
             Query(expr=gauge("ready_replicas", ONE), name="ready", color=GREEN),
             Query(expr=gauge("reactive_replicas", ONE), name="by reacting", color=ORANGE),
-            Query(expr=bound["max"], name="max", color=GREY, is_dashed=True),
-            Query(expr=bound["min"], name="min", color=GREY, is_dashed=True),
+            Query(expr=f"{highest} < 2 * {wanted}", name="max", color=GREY, is_dashed=True),
+            Query(expr=gauge("replicas_bound", ONE, bound="min"), name="min", color=GREY, is_dashed=True),
             place=Place(width=16, height=9),
         ),
         graph(

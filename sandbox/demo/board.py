@@ -146,7 +146,8 @@ def _timeline(axes: Axes, _: Json, lines: Sequence[Line]) -> None:
     for row, line in enumerate(lines):
         colors = ["green" if value == 1.0 else "red" for value in line.values]
         axes.scatter(line.times, [row] * len(line.times), c=colors, marker="|", s=60)
-    axes.set_yticks(range(len(lines)), [line.name for line in lines], fontsize=SMALL - 1)
+        axes.text(0.01, (row + 0.8) / len(lines), line.name, transform=axes.transAxes, fontsize=SMALL - 1, va="center")
+    axes.set_yticks([])
     axes.tick_params(axis="x", labelsize=SMALL - 1)
     axes.set_ylim(-0.5, max(len(lines), 1) - 0.5)
     axes.set_facecolor("none")

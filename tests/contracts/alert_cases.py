@@ -82,10 +82,11 @@ def _by_reason(alert: str, hold: int, bad: tuple[str, str, str], good: tuple[str
 
 
 def _sized(load: str, mode: str = "Active", most: str = "10") -> dict[str, str]:
-    """A scaler whose replicas serve 5 each."""
+    """A scaler whose replicas serve 5 each, and 5.5 without being too few."""
     return {
         of("demand_load", source="decided"): load,
         of("replica_load"): "5x90",
+        of("replica_limit_load"): "5.5x90",
         of("replicas_bound", bound="max"): f"{most}x90",
         of("info", mode=mode, kind="Deployment", target="web", model="default 1"): "1x90",
     }
@@ -129,13 +130,13 @@ CASES = (
         "ForecastLosing", 360, ("Forecasting", "False", "LosingToNaive"), ("Forecasting", "False", "ReactingIsCheaper")
     ),
     *_by_reason("ModelUnusable", 30, ("Forecasting", "False", "ModelFile"), ("Forecasting", "False", "NoForecast")),
-    Case(alert="AtMax", name="fires", series=_sized("51x90"), at=16, fires=WEB),
-    Case(alert="AtMax", name="experiments", series=_sized("51x90", mode="Experiment"), at=16, fires=WEB),
-    Case(alert="AtMax", name="just-enough", series=_sized("50x90"), at=16),
-    Case(alert="AtMax", name="only-watches", series=_sized("51x90", mode="Observe"), at=16),
+    Case(alert="AtMax", name="fires", series=_sized("56x90"), at=16, fires=WEB),
+    Case(alert="AtMax", name="experiments", series=_sized("56x90", mode="Experiment"), at=16, fires=WEB),
+    Case(alert="AtMax", name="within-tolerance", series=_sized("54x90"), at=16),
+    Case(alert="AtMax", name="only-watches", series=_sized("56x90", mode="Observe"), at=16),
     Case(alert="AtMax", name="load-unknown", series=_sized("NaNx90"), at=16),
     Case(alert="AtMax", name="absent", series=STANDBY, at=16),
-    Case(alert="AtMax", name="a-short-peak", series=_sized("51x9 20x80"), at=16),
+    Case(alert="AtMax", name="a-short-peak", series=_sized("56x9 20x80"), at=16),
     Case(alert="CoverageOff", name="fires", series=_covered("0.7x400"), at=361, fires=WEB),
     Case(alert="CoverageOff", name="near-enough", series=_covered("0.76x400"), at=361),
     Case(alert="CoverageOff", name="rare-misses", series=_covered("0.92x400", "0.99"), at=361, fires=WEB),

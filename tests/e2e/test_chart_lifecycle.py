@@ -119,7 +119,7 @@ def upgraded(helm: Callable[..., str], earlier: str) -> str:
 @pytest.fixture(scope="module")
 def upgraded_again(helm: Callable[..., str], upgraded: str, after: Path) -> str:
     """To the next, with other values."""
-    helm("upgrade", str(after), "--set=keda.enabled=true,replicas=3")
+    helm("upgrade", str(after), "--set=keda.enabled=true,replicas=3,updateStrategy.type=Recreate")
     return upgraded
 
 

@@ -292,7 +292,8 @@ class Cycle:
             problem = CoordinationError(CoordinationReason.UNKNOWN, f"the pods' target cannot be read: {error}")
             run.fail(Stage.COORDINATE, problem.reason, str(problem))
             return None
-        return Pods(name=f'"{scaler.name}"', replicas=replicas_of(spec, known, state.replicas, now))
+        there = max(state.replicas, state.present or 0)
+        return Pods(name=f'"{scaler.name}"', replicas=replicas_of(spec, known, there, now))
 
     def _coordination(self, now: datetime, run: _Run, pods: Pods | None, current: int) -> tuple[Limit, ...]:
         """A group keeps what its pods need, and pods wait for the units that were asked for."""

@@ -171,6 +171,7 @@ class TargetState:
 
     `resource_version`: changes with the target. `lowest`, `highest`: its own bounds, None where it has none.
     `ready`: of the replicas, those that serve; `warm`: others that wait, half started; None where that is not read.
+    `present`: how many there are, where `replicas` is but the fewest that there may be.
     `note`: what a user should know of its state, such as a start that is under way; empty where there is nothing.
     """
 
@@ -181,6 +182,7 @@ class TargetState:
     highest: int | None = None
     ready: int | None = None
     warm: int | None = None
+    present: int | None = None
     note: str = ""
 
 

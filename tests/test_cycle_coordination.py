@@ -314,6 +314,18 @@ async def test_pods_beyond_the_forecast_take_the_group_along() -> None:
     assert world.target.sizes["workers"] == 8
 
 
+@pytest.mark.parametrize(("present", "units"), [(None, 2), (5, 2), (24, 6)])
+async def test_pods_of_an_autoscaler_count_as_there_are_and_not_as_its_floor_says(
+    present: int | None, units: int
+) -> None:
+    """A floor of 8 needs two units; the 24 above it need six."""
+    world = World()
+    world.target.sizes["workers"] = 6
+    world.target.beside["web"] = {"present": present}
+    await world.tick(800, NOW)
+    assert world.target.sizes["workers"] == units
+
+
 async def test_the_targets_own_maximum_is_told_where_it_limits() -> None:
     world = World()
     outcomes = await world.tick(30_000, NOW, "nodes")

@@ -88,6 +88,7 @@ class FloorTarget:
             lowest=state.lowest,
             highest=state.highest,
             ready=below.ready,
+            present=(autoscaler.get("status") or {}).get("currentReplicas"),
             note="; ".join(one for one in notes if one),
         )
 

@@ -22,10 +22,10 @@ SEEN = {
     "type": "External",
     "external": {"metric": {"name": METRIC}, "target": {"type": "AverageValue", "averageValue": "10"}},
 }
-FLOOR = {"targetRef": {"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler"}}
+FLOOR: dict[str, Any] = {"targetRef": {"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler"}}
 
 
-def autoscaler(least: int = OWN, **labels: str) -> dict[str, Any]:
+def autoscaler(least: int = OWN, labels: dict[str, str] | None = None) -> dict[str, Any]:
     spec = {
         "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"},
         "minReplicas": least,
@@ -33,7 +33,7 @@ def autoscaler(least: int = OWN, **labels: str) -> dict[str, Any]:
         "metrics": [SEEN],
         "behavior": {"scaleUp": AT_ONCE, "scaleDown": AT_ONCE},
     }
-    metadata = {"name": "web", "labels": labels}
+    metadata = {"name": "web", "labels": labels or {}}
     return {"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": metadata, "spec": spec}
 
 
@@ -168,7 +168,7 @@ def test_of_two_scalers_of_a_floor_the_other_goes_on_when_the_older_goes(raised:
 def test_keda_s_own_autoscaler_is_left_to_keda(scene: Scene, controller: Controller) -> None:
     controller.stop()  # a new one knows it at once, not only after 30 s
     scene.sees(45)
-    scene.apply(workload(), autoscaler(**{"scaledobject.keda.sh/name": "web"}), scene.scaler(**FLOOR))
+    scene.apply(workload(), autoscaler(labels={"scaledobject.keda.sh/name": "web"}), scene.scaler(**FLOOR))
     controller.start()
     message = scene.await_condition("AbleToScale", "False", "TargetOwned")
     assert message.startswith('KEDA\'s ScaledObject "web" sets the floor of HorizontalPodAutoscaler "web"; make this')

@@ -60,7 +60,7 @@ async def test_the_floor_and_its_bounds_are_read(
 
 async def test_what_it_scales_tells_its_pods(target: FloorTarget) -> None:
     state = await target.read("shop", REF)
-    assert (state.selector, state.ready, state.note) == ("app=api", 3, "it has 4 replicas")
+    assert (state.selector, state.ready, state.present, state.note) == ("app=api", 3, 4, "it has 4 replicas")
 
 
 async def test_what_it_scales_is_looked_at_once_in_a_while_only(target: FloorTarget, below: FakeTarget) -> None:

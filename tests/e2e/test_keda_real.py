@@ -70,15 +70,18 @@ def scene(own_sandbox: Sandbox, answering: Controller, request: pytest.FixtureRe
         own_sandbox.kubectl("delete", "scaledobject", "--all", "-n", name)
 
 
-def scaled_object(kind: str = "external", **spec: Any) -> dict[str, Any]:
-    """Of the Deployment "web", by the PredictiveScaler "web"."""
-    trigger = {"type": kind, "metadata": {"scalerAddress": ADDRESS, "scaler": "web", "activationThreshold": "5"}}
+def trigger(scaler: str = "web", kind: str = "external") -> dict[str, Any]:
+    return {"type": kind, "metadata": {"scalerAddress": ADDRESS, "scaler": scaler, "activationThreshold": "5"}}
+
+
+def scaled_object(**spec: Any) -> dict[str, Any]:
+    """Of the Deployment "web", by the PredictiveScaler "web" unless there are other triggers."""
     plain = {
         "scaleTargetRef": {"name": "web"},
         "pollingInterval": 2,
         "minReplicaCount": 1,
         "maxReplicaCount": 50,
-        "triggers": [trigger],
+        "triggers": [trigger()],
         "advanced": {"horizontalPodAutoscalerConfig": {"behavior": UNHURRIED}},
     }
     return {
@@ -112,17 +115,36 @@ def test_without_an_answer_keda_falls_back_and_with_nobody_to_ask_it_holds(scene
     scene.await_replicas(3, seconds=90)
     scene.patch("psc/web", {"spec": {"mode": "Paused"}})
     scene.await_replicas(7, seconds=90)
+    told = scene.kubectl("get", "events", "--field-selector", "reason=KEDAScalerFailed", "-o", "jsonpath={..message}")
+    assert "has mode Paused; set mode: Observe, so that it decides and KEDA scales" in told
     scene.patch("psc/web", {"spec": {"mode": "Observe"}})
     scene.await_replicas(3, seconds=60)
     answering.kill()
+    assert _sizes_for_a_while(scene) == {3}
+    scene.sees(45)
+    answering.start()
+    scene.await_replicas(5, seconds=60)
+
+
+def test_the_largest_of_the_triggers_counts_and_one_without_a_number_shrinks_nothing(scene: Scene) -> None:
+    """The other trigger is one of ours as well, for twice the load."""
+    scene.sees(25)
+    other = scene.scaler("other", mode="Observe", metric={"prometheus": {"query": f"2 * {scene.query}"}})
+    scene.apply(workload(), scene.scaler(mode="Observe"), other)
+    scene.apply(scaled_object(triggers=[trigger(), trigger("other")]))
+    scene.await_replicas(5, seconds=90)
+    scene.kubectl("delete", "psc", "other")
+    assert _sizes_for_a_while(scene) == {5}
+    scene.sees(75)
+    scene.await_replicas(8, seconds=60)
+
+
+def _sizes_for_a_while(scene: Scene) -> set[int]:
     began, sizes = time.monotonic(), set[int]()
     while time.monotonic() - began < HELD_SECONDS:
         sizes.add(scene.replicas())
         time.sleep(1.0)
-    assert sizes == {3}
-    scene.sees(45)
-    answering.start()
-    scene.await_replicas(5, seconds=60)
+    return sizes
 
 
 def test_pushed_activity_wakes_a_workload_from_0(scene: Scene) -> None:
@@ -131,7 +153,9 @@ def test_pushed_activity_wakes_a_workload_from_0(scene: Scene) -> None:
     scene.apply(
         workload(replicas=0),
         scene.scaler(mode="Observe"),
-        scaled_object("external-push", minReplicaCount=0, pollingInterval=3600, cooldownPeriod=3600),
+        scaled_object(
+            triggers=[trigger(kind="external-push")], minReplicaCount=0, pollingInterval=3600, cooldownPeriod=3600
+        ),
     )
     eventually(lambda: scene.kubectl("get", "scaledobject", "web", "-o", "jsonpath={.status.hpaName}"), bool, 60)
     assert scene.replicas() == 0

@@ -108,9 +108,14 @@ def test_python_has_the_module(page: str, line: str) -> None:
     assert importlib.util.find_spec(_words(line)[0]) is not None
 
 
-@pytest.mark.parametrize(("page", "line"), _called("helm install predictive-scaler"))
+_HELM = [call for verb in ("install", "upgrade") for call in _called(f"helm {verb} predictive-scaler")]
+_OF_THE_RELEASE = {"--reuse-values", "--reset-then-reuse-values", "--take-ownership"}
+"""Flags about what is installed already, which rendering does not know."""
+
+
+@pytest.mark.parametrize(("page", "line"), _HELM)
 def test_the_chart_takes_it(page: str, line: str, helm: Path) -> None:
-    chart, *options = _words(line)
+    chart, *options = (word for word in _words(line) if word not in _OF_THE_RELEASE)
     command = [str(helm), "template", "predictive-scaler", str(ROOT / chart), *options]
     rendered = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert rendered.returncode == 0, rendered.stderr

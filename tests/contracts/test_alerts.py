@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from controller.metrics import Metrics
-from manifests.install import ROOT
+from manifests.install import ROOT, render
 from manifests.observability.alerts import ALERTS, CRITICAL, PREFIX, WARNING
 from manifests.observability.files import RULES
 from tests.contracts.alert_cases import CASES, Case, condition, selector
@@ -141,3 +141,13 @@ def test_it_asks_only_for_what_the_controller_exposes(rule: Rule) -> None:
     named = re.findall(r"(?<![\w:])predictive_scaler_\w+|namespace_scaler:[\w:]+", rule["expr"])
     assert named
     assert {re.sub("_(bucket|sum|count)$", "", one) for one in named} <= known
+
+
+@pytest.mark.parametrize(("monitor", "endpoints"), [("service", "endpoints"), ("pod", "podMetricsEndpoints")])
+def test_the_chart_has_series_scraped_with_the_namespace_of_the_scaler(
+    helm: Path, monitor: str, endpoints: str
+) -> None:
+    """Else Prometheus would rename it, and no rule and no dashboard would find anything."""
+    rendered = yaml.safe_load_all(render(helm, f"--set=metrics.{monitor}Monitor.enabled=true"))
+    (found,) = (one for one in rendered if one and one["kind"] == f"{monitor.title()}Monitor")
+    assert [each["honorLabels"] for each in found["spec"][endpoints]] == [True]

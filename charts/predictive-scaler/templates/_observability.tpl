@@ -16,6 +16,7 @@ annotations:
 {{- define "predictive-scaler.scrape" -}}
 - port: http
   path: /metrics
+  honorLabels: true  # a scaler's series have the namespace of the scaler, and not that of the pod
   {{- with .interval }}
   interval: {{ . }}
   {{- end }}

@@ -65,9 +65,11 @@ async def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
     registry.put(body("web"))
     me = Member(identity="me_1", instance="me", address="")
     alone = Alone(me)
-    membership = Membership(
-        me=me, shards=1, serving=alone, members=lambda: [me], holders=lambda: {0: me}, run=asyncio.Event.wait
-    )
+
+    async def wait(stop: asyncio.Event) -> None:
+        await stop.wait()
+
+    membership = Membership(me=me, shards=1, serving=alone, members=lambda: [me], holders=lambda: {0: me}, run=wait)
     http = HttpApi(
         registry=registry,
         ledger=ledger,

@@ -14,6 +14,7 @@ import typer
 
 from client import __main__ as command_line
 from client.commands.listing import MODULES, Commands
+from tests.client.conftest import Invoke
 
 ROOT = Path(__file__).parents[2]
 
@@ -30,7 +31,7 @@ def test_the_list_imports_no_command() -> None:
     assert not _loaded_by("--help") & {"numpy", "aiohttp", *MODULES.values()}
 
 
-@pytest.mark.parametrize("name", ["explain", "replay"])
+@pytest.mark.parametrize("name", ["get", "forecast", "pause", "resume", "explain", "replay"])
 def test_a_command_imports_neither_training_nor_what_the_controller_runs_on(name: str) -> None:
     loaded = _loaded_by(name, "--help")
     assert MODULES[name] in loaded
@@ -58,3 +59,33 @@ def test_a_command_is_listed_with_its_own_words(name: str) -> None:
 def test_kubectl_finds_it_as_a_plugin() -> None:
     scripts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["scripts"]
     assert scripts["kubectl-predictivescaler"] == scripts["predictive-scaler"] == "client.__main__:main"
+    assert scripts["kubectl_complete-predictivescaler"] == "client.completion:main"
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if name != "replay"])
+async def test_the_common_flags_are_those_of_kubectl(
+    name: str, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    told = (await invoke(name, "--help")).out
+    flags = {"--namespace": "-n", "--output": "-o", "--kubeconfig": "FILE", "--context": "NAME"}
+    if name in {"get", "pause", "resume", "doctor"}:
+        flags |= {"--all-namespaces": "-A", "--selector": "-l"}
+    for long, short in flags.items():
+        (line,) = [one for one in told.splitlines() if one.lstrip("│ ").startswith(f"{long} ")]
+        assert f" {short} " in line
+    assert "[[" not in told
+    assert f"Usage: predictive-scaler {name} [OPTIONS]" in told
+
+
+@pytest.mark.parametrize(
+    ("called", "words"),
+    [("/usr/bin/kubectl-predictivescaler", "kubectl predictivescaler"), ("/x/predictive-scaler", "predictive-scaler")],
+)
+async def test_help_names_what_was_called(
+    called: str, words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", [called, "--help"])
+    with pytest.raises(SystemExit, match="0"):
+        command_line.main()
+    assert f"Usage: {words} [OPTIONS] COMMAND" in capsys.readouterr().out

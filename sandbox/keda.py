@@ -11,18 +11,17 @@ import shutil
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from sandbox import binaries
+from sandbox import binaries, crds
 from sandbox.certificates import KeyPair
 from sandbox.cluster import Sandbox
-from sandbox.crds import Crds
 from sandbox.processes import Process, ProcessError, Program, start_on_free_port, wait_until
 from sandbox.toolchain import Bundle, Tool
 
-VERSION = "2.21.0"
-MODULE = "github.com/kedacore/keda/v2"
+VERSION, MODULE = crds.KEDA.version, crds.KEDA.module
 OPERATOR, ADAPTER = "keda-operator", "keda-adapter"
 NAMESPACE = "keda"
 SERVICE = "keda-metrics"
@@ -42,11 +41,8 @@ BUNDLE = Bundle(
     usual_build=20,
     stamps={f"{MODULE}/version.Version": VERSION},
 )
-CRDS = Crds(
-    name="keda",
-    module=MODULE,
-    version=VERSION,
-    folder="config/crd/bases",
+CRDS = replace(
+    crds.KEDA,
     files=tuple(
         f"{name}.yaml"
         for name in (
@@ -59,6 +55,7 @@ CRDS = Crds(
         )
     ),
 )
+"""All that the operator watches."""
 
 
 def search(report: Callable[[str], None] = binaries.say) -> binaries.Search:

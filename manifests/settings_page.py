@@ -59,7 +59,7 @@ def _text_under(body: list[ast.stmt], place: int, name: str) -> str:
 
 def _default(value: object) -> str:
     """As it would stand in the environment."""
-    if value is MISSING:
+    if value is MISSING or value is None:
         return ""
     if isinstance(value, tuple):
         return (":" if any(isinstance(part, Path) for part in value) else ",").join(map(str, value))

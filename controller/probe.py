@@ -80,7 +80,7 @@ async def _unready(session: aiohttp.ClientSession, url: str) -> str:
             said = (await answer.text())[:200].strip()
             return "" if answer.status == HTTPStatus.OK else f"{url} answers {answer.status}: {said}"
     except (aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError and says nothing
-        return f"{url} does not answer: {error or f'nothing came within {ANSWER_SECONDS:g} s'}"
+        return f"{url} does not answer: {str(error) or f'nothing came within {ANSWER_SECONDS:g} s'}"
 
 
 async def _scalers(namespaces: Sequence[str]) -> str:

@@ -23,7 +23,7 @@ VALUES_FILES = sorted((Path(__file__).parent / "values").glob("*.yaml"))
 ALL_VALUES_SET = (
     "--set=prometheus.address=http://prometheus:9090,models.dirs={/models,/more},watchNamespaces={shop,search}",
     "--set=models.places={s3://models/,oci://ghcr.io/me/},models.cache.mib=64,models.registrySecret=logins",
-    "--set=replicas=3,shards=6,keda.enabled=true,keda.port=9092",
+    "--set=replicas=3,shards=6,keda.enabled=true,keda.port=9092,keda.tlsSecret=tls",
     "--set=log.level=DEBUG,log.format=text,service.port=9090,image.tag=v1,priorityClassName=high",
 )
 LEAST = [
@@ -35,6 +35,7 @@ LEAST = [
 ]
 POD = {"metadata.name": "predictive-scaler-0", "metadata.namespace": install.NAME, "status.podIP": "10.0.0.7"}
 REPLICA = Settings(instance=POD["metadata.name"], lease_namespace=install.NAME, peer_address="10.0.0.7:8080")
+KEDA_TLS = Path("/etc/predictive-scaler/keda-tls")
 MODELS_CACHE = Path("/var/cache/predictive-scaler/models")
 PAIR = install.FILE.parent / "examples" / "aws-pods-and-nodes.yaml"
 OPTIONAL = {
@@ -183,6 +184,7 @@ def test_the_controller_knows_every_setting_it_is_given(helm: Path) -> None:
         http_address="0.0.0.0:9090",
         peer_address="10.0.0.7:9090",
         keda_address="0.0.0.0:9092",
+        keda_tls=KEDA_TLS,
         shards=6,
         namespaces=("shop", "search"),
         log_level="DEBUG",
@@ -208,6 +210,14 @@ def test_logins_of_registries_lie_where_docker_looks(helm: Path) -> None:
     items = [{"key": ".dockerconfigjson", "path": "config.json"}]
     folder = Path(environment(objects)["DOCKER_CONFIG"])
     assert volume(objects, folder) == {"secret": {"secretName": "logins", "items": items}}
+
+
+def test_the_certificate_for_keda_lies_where_it_is_looked_for(helm: Path) -> None:
+    assert volume(rendered(helm, "--set=keda.enabled=true,keda.tlsSecret=tls"), KEDA_TLS) == {
+        "secret": {"secretName": "tls"}
+    }
+    with pytest.raises(ValueError, match="not enough values"):
+        volume(rendered(helm, "--set=keda.tlsSecret=tls"), KEDA_TLS)
 
 
 def test_no_place_is_no_setting_left_out(helm: Path) -> None:
@@ -257,7 +267,7 @@ def test_no_service_link_can_look_like_a_setting(installed: list[Object]) -> Non
     ],
 )
 def test_values_that_cannot_be_meant_are_refused(helm: Path, setting: str, words: str) -> None:
-    command = [helm, "template", install.NAME, install.CHART, f"--set={setting}"]
+    command = [str(helm), "template", install.NAME, str(install.CHART), f"--set={setting}"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode != 0
     assert words in done.stderr
@@ -387,7 +397,7 @@ def test_a_constraint_with_a_selector_of_its_own_keeps_it(helm: Path) -> None:
 
 def test_the_test_of_a_release_is_not_one_of_its_pods(helm: Path) -> None:
     """The Service would lead to it, and the budget count it."""
-    command = [helm, "template", install.NAME, install.CHART, "--show-only=templates/tests/probe.yaml"]
+    command = [str(helm), "template", install.NAME, str(install.CHART), "--show-only=templates/tests/probe.yaml"]
     (pod,) = documents(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     labels = pod["metadata"]["labels"]
     selector = only(rendered(helm), "Service")["spec"]["selector"]
@@ -407,7 +417,7 @@ def test_the_test_of_a_release_is_not_one_of_its_pods(helm: Path) -> None:
     ],
 )
 def test_notes_are_of_the_values_given(helm: Path, setting: str, words: str) -> None:
-    command = [helm, "install", "web", install.CHART, "--dry-run=client", f"--set={setting}"]
+    command = [str(helm), "install", "web", str(install.CHART), "--dry-run=client", f"--set={setting}"]
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout.partition("NOTES:")[2]
     assert words in said
     example = said.partition("<<END\n")[2].partition("END")[0]

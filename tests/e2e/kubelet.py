@@ -103,7 +103,7 @@ class Kubelet:
         return found
 
     def _folder(self, pod: Object, mount: Object) -> Path:
-        folder = self.scratch / pod["metadata"]["name"] / mount["name"]
+        folder: Path = self.scratch / pod["metadata"]["name"] / mount["name"]
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
@@ -121,11 +121,12 @@ def answer(address: str, path: str) -> tuple[int, str]:
 
 
 def _field(pod: Object, variable: Object, address: str) -> str:
-    return {
+    known: dict[str, str] = {
         "metadata.name": pod["metadata"]["name"],
         "metadata.namespace": pod["metadata"]["namespace"],
         "status.podIP": address,
-    }[variable["valueFrom"]["fieldRef"]["fieldPath"]]
+    }
+    return known[variable["valueFrom"]["fieldRef"]["fieldPath"]]
 
 
 def _replaced(text: str, replacements: dict[str, str]) -> str:

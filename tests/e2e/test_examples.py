@@ -9,6 +9,7 @@ import copy
 import json
 import re
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +120,10 @@ def _serve(exporter: Exporter, query: str) -> None:
     exporter.sources = {**exporter.sources, counter: Dial(RATE, wall_clock())}
 
 
+def _answers(server: Prometheus, queries: list[str]) -> list[list[Object]]:
+    return [server.query(query) for query in queries]
+
+
 @pytest.fixture(scope="module")
 def examples(
     sandbox: Sandbox, shown: dict[str, Prometheus], exporter: Exporter, kinds: None
@@ -132,7 +137,7 @@ def examples(
     for query in queries:
         _serve(exporter, query)
     for server in shown.values():
-        eventually(lambda server=server: [server.query(query) for query in queries], all)
+        eventually(partial(_answers, server, queries), all)
     namespaces = [
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": one.namespace}} for one in here.values()
     ]

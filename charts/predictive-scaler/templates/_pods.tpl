@@ -19,3 +19,6 @@ rollingUpdate:
 - {{ toYaml (hasKey . "labelSelector" | ternary . (merge (deepCopy .) $own)) | nindent 2 | trim }}
 {{- end }}
 {{- end -}}
+
+{{- /* Where the certificate lies with which KEDA's external scaler is served. */ -}}
+{{- define "predictive-scaler.kedaTls" -}}/etc/predictive-scaler/keda-tls{{- end -}}

@@ -38,6 +38,9 @@ REQUEST_BYTES = 64 * 1024
 """A trigger's metadata is some hundred bytes."""
 
 GRACE_SECONDS = 2.0
+CLIENT_AUTHORITY = "client-ca.crt"
+"""Not ca.crt, which cert-manager adds to every certificate: that clients must show one is to be meant."""
+
 KEEPALIVE_MS = 60_000
 """A client that vanished without a word, with its node say, must not keep its streams."""
 
@@ -162,8 +165,8 @@ class ExternalScaler:
 async def serving(scaler: ExternalScaler, address: str, tls: Path | None = None) -> AsyncIterator[int]:
     """Serve at `address` (HOST:PORT; port 0: any) until the block ends; gives the port. Raises SettingsError.
 
-    `tls`: a directory with tls.crt and tls.key, and ca.crt where clients must show a certificate that it signed; they
-    are read anew for each connection, so they can be renewed. None: plain.
+    `tls`: a directory with tls.crt and tls.key, and client-ca.crt where clients must show a certificate that it signed;
+    they are read anew for each connection, so they can be renewed. None: plain.
     """
     server = grpc.aio.server(options=_OPTIONS, maximum_concurrent_rpcs=MOST_CALLS)
     server.add_generic_rpc_handlers((_handlers(scaler),))
@@ -225,7 +228,7 @@ def _credentials(directory: Path) -> grpc.ServerCredentials:
             log.warning("certificate not read", extra={"path": error.filename, "error": error.strerror})
             return None
 
-    must_show = (directory / "ca.crt").exists()
+    must_show = (directory / CLIENT_AUTHORITY).exists()
     return grpc.dynamic_ssl_server_credentials(
         first,
         renewed,  # type: ignore[arg-type]  # None means no other one, says gRPC; its stubs do not
@@ -234,7 +237,7 @@ def _credentials(directory: Path) -> grpc.ServerCredentials:
 
 
 def _configuration(directory: Path) -> grpc.ServerCertificateConfiguration:
-    authority = directory / "ca.crt"
+    authority = directory / CLIENT_AUTHORITY
     return grpc.ssl_server_certificate_configuration(
         [((directory / "tls.key").read_bytes(), (directory / "tls.crt").read_bytes())],
         root_certificates=authority.read_bytes() if authority.exists() else None,

@@ -5,6 +5,7 @@ What users decide for one workload is in its PredictiveScaler, never here.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -78,8 +79,8 @@ class Settings:
     """Where KEDA's external scaler is served, as HOST:PORT; empty: not at all."""
 
     keda_tls: Path | None = None
-    """A directory with tls.crt and tls.key to serve it with, and with ca.crt where clients must show a certificate
-    that it signed; such as a mounted Secret, which may be renewed. Empty: served without TLS."""
+    """A directory with tls.crt and tls.key to serve it with, and with client-ca.crt where clients must show a
+    certificate that it signed; such as a mounted Secret, which may be renewed. Empty: served without TLS."""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
@@ -152,6 +153,12 @@ def _url(name: str, text: str) -> str:
     return text
 
 
+def _label(name: str, text: str) -> str:
+    if not _LABEL.fullmatch(text):
+        raise _refused(name, text, "at most 63 of a-z, 0-9 and -, with a letter or digit at either end")
+    return text
+
+
 def _shards(name: str, text: str) -> int:
     if not (text.isascii() and text.isdecimal() and 1 <= int(text[:9]) <= MOST_SHARDS):
         raise _refused(name, text, f"a whole number from 1 to {MOST_SHARDS}")
@@ -177,6 +184,9 @@ def _refused(name: str, text: str, wanted: str) -> SettingsError:
 
 MAX_PORT = 65535
 MOST_SHARDS = 256
+_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+"""What names of objects may begin with and labels may hold."""
+
 _READERS: dict[str, Callable[[str, str], object]] = {
     "prometheus_address": _url,
     "models_dirs": _paths,
@@ -190,6 +200,8 @@ _READERS: dict[str, Callable[[str, str], object]] = {
     "records_mib": _positive("MiB"),
     "query_timeout_seconds": _positive("seconds"),
     "aws_timeout_seconds": _positive("seconds"),
+    "lease_namespace": _label,
+    "lease_name": _label,
     "shards": _shards,
     "peer_address": _address,
     "keda_address": _address,

@@ -321,8 +321,9 @@ def _mount(secret: Path, authority: Authority, *, must_show: bool) -> None:
     pair: KeyPair = authority.server("keda")
     shutil.copy(pair.certificate, secret / "tls.crt")
     shutil.copy(pair.key, secret / "tls.key")
+    shutil.copy(authority.bundle, secret / "ca.crt")
     if must_show:
-        shutil.copy(authority.bundle, secret / "ca.crt")
+        shutil.copy(authority.bundle, secret / "client-ca.crt")
 
 
 async def _is_trusted(port: int, authority: Authority, *, with_certificate: bool) -> bool:

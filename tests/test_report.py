@@ -254,6 +254,12 @@ async def test_metrics_go_with_the_scaler(world: World) -> None:
     assert _series_of_scalers(world) == []
 
 
+async def test_of_what_another_replica_serves_nothing_is_told_and_the_records_stay(world: World) -> None:
+    await world.tell(0)
+    world.report.leave("uid-web")
+    assert (_series_of_scalers(world), len(world.ledger.texts("uid-web", 9))) == ([], 1)
+
+
 async def test_the_ledger_goes_with_the_scaler(world: World) -> None:
     await world.tell(0)
     world.report.forget("uid-web")

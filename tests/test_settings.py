@@ -78,6 +78,9 @@ def test_value_by_text(name: str, text: str, value: object) -> None:
         ("MODEL_PLACES", "http://models.internal/"),
         ("MODEL_PLACES", "models"),
         ("MODEL_PLACES", "https://models.internal"),  # models.internal.example would begin like it
+        ("LEASE_NAMESPACE", "Scaling"),
+        ("LEASE_NAME", "my.scaler"),
+        ("LEASE_NAME", "a" * 64),
         ("SHARDS", "0"),
         ("SHARDS", "257"),
         ("SHARDS", "1.5"),

@@ -25,6 +25,7 @@ _ELSEWHERE = re.compile(r"[a-z][a-z0-9+.-]*:|[#/]", re.IGNORECASE)
 _FIRST_ITEM = re.compile(r"[-*] |1\. ")
 _PROSE = re.compile(r"(?![-*] |\d+\. |[#|<])\S")
 _LANGUAGES = {".yaml": "yaml", ".yml": "yaml", ".json": "json", ".toml": "toml", ".py": "python", ".sh": "sh"}
+_NOT_SEARCHED = "---\nsearch: {exclude: true}\n---\n\n"
 _STAR = "/*"
 
 
@@ -179,7 +180,7 @@ def _shown(path: str, config: MkDocsConfig) -> File:
 
 def _folder(path: str) -> str:
     entries = "".join(f"- [{name}]({_beside(f'{path}/{name}', path)})\n" for name in _listed(ROOT / path))
-    return f"# {path}\n\nA folder of the repository.\n\n{entries}"
+    return f"{_NOT_SEARCHED}# {path}\n\nA folder of the repository.\n\n{entries}"
 
 
 def _beside(path: str, folder: str) -> str:
@@ -188,7 +189,7 @@ def _beside(path: str, folder: str) -> str:
 
 def _code(path: str, text: str) -> str:
     shown = f"`````{_language(path)}\n{text.rstrip()}\n`````\n"
-    return f"# {posixpath.basename(path)}\n\n`{path}` of the repository.\n\n{shown}"
+    return f"{_NOT_SEARCHED}# {posixpath.basename(path)}\n\n`{path}` of the repository.\n\n{shown}"
 
 
 def _language(path: str) -> str:

@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from tests.image.jail import Jail
+from tests.image.jail import PYTHON, Jail
 
 ROOT = Path(__file__).parents[2]
 FILE = ROOT / "Dockerfile"
@@ -26,8 +26,8 @@ IGNORE = ROOT / ".dockerignore"
 TOOLS_STEP = "requirements-setup.lock"
 """In a RUN, it makes ready what .venv has been made ready with from the same file: not done again."""
 
-OURS = {"UV_PYTHON": sys.executable, "UV_NO_CACHE": "false", "PYTHONDONTWRITEBYTECODE": "1"}
-"""Variables that win over the Dockerfile's ENV: the machine's Python, and packages from the cache of `make setup`."""
+OURS = {"UV_NO_CACHE": "false"}
+"""Variables that win over the Dockerfile's ENV: packages come from the cache of `make setup`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +111,7 @@ class Dockerfile:
 
 @dataclass(slots=True, kw_only=True)
 class Follower:
-    """Follows stages into folders below `place`, with `given` build arguments.
+    """Follows stages into folders below `place`, with `given` build arguments and `python` for that of the base.
 
     What is run as a list of words is run in a Jail, as where there is no shell, with `contained` as further variables.
     """
@@ -120,6 +120,7 @@ class Follower:
     place: Path
     given: Mapping[str, str] = field(default_factory=dict)
     contained: Mapping[str, str] = field(default_factory=dict)
+    python: Path = PYTHON
     _made: dict[str, Path] = field(default_factory=dict)
 
     def root(self, name: str) -> Path:
@@ -160,12 +161,24 @@ class Follower:
         if step.text.startswith("["):
             self._run_contained(step.words, own, root, workdir)
         else:
-            _run_here(step.text, own, root / workdir)
+            self._run_here(step.text, own, root / workdir)
 
     def _run_contained(self, words: list[str], own: Mapping[str, str], root: Path, workdir: PurePosixPath) -> None:
-        jail = Jail(tree=root, place=Path(tempfile.mkdtemp(dir=self.place)))
+        jail = Jail(tree=root, place=Path(tempfile.mkdtemp(dir=self.place)), python=self.python)
         command = jail.argv(words, {**own, **self.contained}, f"/{workdir}")
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+
+    def _run_here(self, line: str, own: Mapping[str, str], workdir: Path) -> None:
+        """A line for a shell, which finds this Python as python3, and uv."""
+        workdir.mkdir(parents=True, exist_ok=True)
+        tools = Path(tempfile.mkdtemp(dir=self.place))
+        (tools / "python3").symlink_to(self.python)
+        (tools / "uv").symlink_to(Path(sys.executable).with_name("uv"))
+        environment = {**os.environ, **own, **OURS, "PATH": f"{tools}:{os.environ['PATH']}"}
+        command = ("sh", "-c", line)
+        told = subprocess.run(command, cwd=workdir, env=environment, capture_output=True, text=True, check=False)
+        if told.returncode:
+            raise RuntimeError(f"RUN {line}\n{told.stdout}{told.stderr}")
 
 
 def expand(text: str, known: Mapping[str, str]) -> str:
@@ -209,16 +222,6 @@ def _argument(step: Instruction) -> tuple[str, str]:
 def _pairs(text: str) -> dict[str, str]:
     """What ENV and LABEL are given."""
     return {name: quoted or plain for name, quoted, plain in re.findall(r'([\w.]+)=(?:"([^"]*)"|(\S*))', text)}
-
-
-def _run_here(line: str, own: Mapping[str, str], workdir: Path) -> None:
-    """A line for a shell, with this machine's Python and, before all, what is in .venv."""
-    workdir.mkdir(parents=True, exist_ok=True)
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    environment = {**os.environ, **own, **OURS, "PATH": path}
-    told = subprocess.run(("sh", "-c", line), cwd=workdir, env=environment, capture_output=True, text=True, check=False)
-    if told.returncode:
-        raise RuntimeError(f"RUN {line}\n{told.stdout}{told.stderr}")
 
 
 def _of_context(source: str) -> Path:

@@ -44,7 +44,7 @@ _Labels = tuple[str, ...]
 _NAN = float("nan")
 
 SERIES_OF_A_SCALER = 80
-"""No scaler has more, but for a few errors and rules that it seldom meets; most have some 50."""
+"""No scaler has more, but for a few errors and rules that it seldom meets; most have some 40."""
 
 LABELS = {
     "namespace": "the PredictiveScaler's",

@@ -15,7 +15,7 @@ HEAD = f"""\
 known is `NaN`, never 0 and never what it once was; a scaler that is gone, or that another replica serves, leaves no
 series.
 
-A scaler has some 50 series, and {SERIES_OF_A_SCALER} where it has all that can be had; a histogram of the controller's
+A scaler has some 40 series, and {SERIES_OF_A_SCALER} where it has all that can be had; a histogram of the controller's
 own has some 15 for each set of its labels. Of labels that change, such as a condition's reason, only the present one is
 there. [Observe](../guide/observe.md) has the dashboards, the alerts, and the one setting that a scrape needs,
 `honorLabels: true`.

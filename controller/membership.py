@@ -29,7 +29,7 @@ class Membership:
     serving: Serving
     members: Callable[[], list[Member]]
     holders: Callable[[], Mapping[int, Member]]
-    run: Callable[[asyncio.Event], Awaitable[None]]
+    run: Callable[[asyncio.Event], Awaitable[object]]
 
 
 @contextlib.asynccontextmanager
@@ -91,7 +91,7 @@ def _lease(me: Member, name: str, shards: int) -> Lease:
     )
 
 
-async def drained(work: Awaitable[None], stop: asyncio.Event, done: asyncio.Event) -> None:
+async def drained(work: Awaitable[object], stop: asyncio.Event, done: asyncio.Event) -> None:
     """Await `work`, which ends after `stop`; `done` is set with its end, at the latest DRAIN_SECONDS after `stop`."""
 
     async def late() -> None:

@@ -29,7 +29,8 @@ from controller.leases import Lease
 from controller.registry import Scaler
 from controller.scheduler import Scheduler
 from controller.shards import Alone, Serving, Shards
-from tests.bench.ticks import STEP, Bench
+from tests.bench.ticks import Bench
+from tests.builders import STEP
 from tests.replicas import Heard, Line, Store
 
 SCALERS = 3000

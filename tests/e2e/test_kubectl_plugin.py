@@ -98,16 +98,14 @@ def _plain(lines: list[str]) -> list[str]:
     return [ANSI.sub("", line) for line in lines]
 
 
-def test_what_is_looked_at_is_what_the_cluster_and_the_controller_have(web: Scene, controller: Controller) -> None:
-    _get(web)
-    _forecast(web, controller)
+def test_explain_finds_the_controller_and_the_shell_completes_names(web: Scene, controller: Controller) -> None:
     address = ("--controller", f"http://{controller.address}")
     assert web.kubectl("predictivescaler", "explain", "web", *address).startswith(f"{web.namespace}/web, ")
     asked = web.sandbox.kubectl("__complete", "predictivescaler", "explain", "-n", web.namespace, "w").splitlines()
     assert (asked[0], asked[-1]) == ("web", ":4")
 
 
-def _get(web: Scene) -> None:
+def test_get_lists_what_the_cluster_has(web: Scene) -> None:
     """What needs attention comes first, and on a terminal it fits."""
     web.apply(web.scaler("lost", targetRef={"name": "nothing"}))
     web.await_condition("Ready", "False", "TargetNotFound", name="lost")
@@ -123,7 +121,7 @@ def _get(web: Scene) -> None:
     assert 'lost: TargetNotFound: Deployment "nothing"' in " ".join(_plain(lines))
 
 
-def _forecast(web: Scene, controller: Controller) -> None:
+def test_forecast_draws_what_the_controller_recorded(web: Scene, controller: Controller) -> None:
     """A chart as wide as the terminal, plain on a pipe; and the status alone where there is no Service."""
     where = ("forecast", "web", "--controller", f"http://{controller.address}")
     lines = _on_a_terminal(web, 140, *where)

@@ -55,6 +55,7 @@ bench: setup ## Measure cost, forecasts and decisions beside their baselines
 	@$(BIN)/python -m tests.bench.aws
 	@$(BIN)/python -m tests.bench.keda
 	@$(BIN)/python -m tests.bench.experiments
+	@$(BIN)/python -m tests.bench.image
 	@$(BIN)/python -m tests.bench.decisions
 	@$(BIN)/python -m tests.bench.aws_predictive
 	@$(BIN)/python -m tests.bench.coverage

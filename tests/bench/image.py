@@ -16,10 +16,11 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, sleep
+from urllib.request import urlopen
 
-import aiohttp
 import psutil
 from aiohttp import web
 from rich.console import Console
@@ -27,7 +28,7 @@ from rich.table import Table
 
 from controller.spec import PLURAL
 from image.contents import size
-from sandbox.processes import free_port
+from sandbox.processes import free_port, wait_until
 from tests.image.dockerfile import FILE, Dockerfile, Follower
 from tests.image.jail import PYTHON, Jail
 from tests.servers.kubeconfig import write_kubeconfig
@@ -88,35 +89,29 @@ def importing(tree: Tree, place: Path) -> float:
     return statistics.median(times)
 
 
-async def running(tree: Tree, place: Path) -> Run:
+def running(tree: Tree, place: Path) -> Run:
     """Start it, wait until it is ready, and let it idle."""
     port = free_port()
     told = {"KUBECONFIG": str(place.parent / "kubeconfig"), "PREDICTIVE_SCALER_HTTP_ADDRESS": f"127.0.0.1:{port}"}
     began = perf_counter()
-    process = await asyncio.create_subprocess_exec(
-        *tree.argv(place, "-m", "controller", **told), stderr=subprocess.DEVNULL
-    )
+    with subprocess.Popen(tree.argv(place, "-m", "controller", **told), stderr=subprocess.DEVNULL) as process:
+        try:
+            if not wait_until(lambda: _is_ready(port), PATIENCE_SECONDS):
+                raise TimeoutError(f"{tree.name} was not ready after {PATIENCE_SECONDS:.0f} s")
+            seconds = perf_counter() - began
+            resident = psutil.Process(process.pid).memory_info().rss
+            sleep(IDLE_SECONDS)
+            return Run(ready_seconds=seconds, resident=resident, idle=psutil.Process(process.pid).memory_info().rss)
+        finally:
+            process.kill()
+
+
+def _is_ready(port: int) -> bool:
     try:
-        await asyncio.wait_for(_ready(port), PATIENCE_SECONDS)
-        seconds = perf_counter() - began
-        resident = psutil.Process(process.pid).memory_info().rss
-        await asyncio.sleep(IDLE_SECONDS)
-        return Run(ready_seconds=seconds, resident=resident, idle=psutil.Process(process.pid).memory_info().rss)
-    finally:
-        process.terminate()
-        await process.wait()
-
-
-async def _ready(port: int) -> None:
-    async with aiohttp.ClientSession() as session:
-        while True:
-            try:
-                async with session.get(f"http://127.0.0.1:{port}/readyz") as answer:
-                    if answer.ok:
-                        return
-            except aiohttp.ClientError:
-                pass
-            await asyncio.sleep(0.02)
+        with urlopen(f"http://127.0.0.1:{port}/readyz", timeout=1.0) as answer:
+            return bool(answer.status == HTTPStatus.OK)
+    except OSError:
+        return False
 
 
 def main(python: Path = PYTHON) -> None:
@@ -137,7 +132,7 @@ async def _row(tree: Tree, place: Path) -> list[str]:
     async with _api_server() as address:
         write_kubeconfig(place.parent / "kubeconfig", address, "token")
         seconds = await asyncio.to_thread(importing, tree, place)
-        runs = [await running(tree, place) for _ in range(ROUNDS)]
+        runs = [await asyncio.to_thread(running, tree, place) for _ in range(ROUNDS)]
     ready = statistics.median(run.ready_seconds for run in runs)
     memory = (statistics.median(run.resident for run in runs), statistics.median(run.idle for run in runs))
     return [
@@ -151,9 +146,14 @@ async def _row(tree: Tree, place: Path) -> list[str]:
 @contextlib.asynccontextmanager
 async def _api_server() -> AsyncIterator[str]:
     """The address of one with no objects in it, whose watches end with it."""
-    server = Server()
+    server, ended = Server(), asyncio.Event()
 
     async def answer(request: web.Request) -> web.StreamResponse:
+        if "watch" in request.query:
+            response = web.StreamResponse()
+            await response.prepare(request)
+            await ended.wait()
+            return response
         if request.path in DISCOVERY or request.path.endswith(PLURAL):
             return await server.answer(request)
         return web.json_response({"metadata": {"resourceVersion": "1"}, "items": []})
@@ -165,6 +165,7 @@ async def _api_server() -> AsyncIterator[str]:
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     host, port = runner.addresses[0][:2]
     yield f"http://{host}:{port}"
+    ended.set()
     await runner.cleanup()
 
 

@@ -97,7 +97,7 @@ class Graph:
         model = helper.make_model(graph, opset_imports=imports, ir_version=_IR_VERSION)
         helper.set_model_props(model, dict(metadata))
         onnx.checker.check_model(model)
-        return model.SerializeToString(deterministic=True)  # type: ignore[no-any-return]  # protobuf is not typed
+        return model.SerializeToString(deterministic=True)
 
 
 Part = TypeVar("Part", onnx.NodeProto, onnx.TensorProto)

@@ -21,7 +21,7 @@ from client.access import CHART as LABEL
 from client.modes import PAUSED_MODE
 from sandbox.cluster import CommandError, Sandbox
 from sandbox.controller import CHART, REPOSITORY, Controller
-from tests.e2e.driving import Scene, await_decisions, workload
+from tests.e2e.driving import Scene, await_decisions, eventually, workload
 
 pytestmark = pytest.mark.e2e
 
@@ -182,8 +182,17 @@ def test_doctor_and_grade_take_the_same_flags(web: Scene) -> None:
     found = json.loads(web.kubectl("predictivescaler", "doctor", "web", *where))
     assert [(one["namespace"], one["name"]) for one in found["scalers"]] == [(web.namespace, "web")]
     past = ("--days", "1", "--every", "15s", "--replicas-query", f"10 + 0 * {web.query}")
-    graded = json.loads(web.kubectl("predictivescaler", "grade", "web", *where, *past))
+    graded = json.loads(eventually(lambda: _graded(web, *where, *past)))
     assert [window["window"] for window in graded["windows"]] == ["1d", "7d", "14d"]
+
+
+def _graded(web: Scene, *arguments: str) -> str:
+    """Empty while the load is younger than the last quarter of a minute that has ended."""
+    try:
+        return web.kubectl("predictivescaler", "grade", "web", *arguments)
+    except CommandError as error:
+        assert "the load was never recorded" in error.printed
+        return ""
 
 
 def _context(sandbox: Sandbox) -> str:

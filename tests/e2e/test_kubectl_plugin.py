@@ -191,7 +191,8 @@ def _graded(web: Scene, *arguments: str) -> str:
     try:
         return web.kubectl("predictivescaler", "grade", "web", *arguments)
     except CommandError as error:
-        assert "the load was never recorded" in error.printed
+        if "the load was never recorded" not in error.printed:
+            raise
         return ""
 
 

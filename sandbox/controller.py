@@ -106,7 +106,7 @@ class Controller:
         """Run it and return when it is ready."""
         self._process, port = start_on_free_port(
             self._program,
-            lambda port: _answer(f"127.0.0.1:{port}", "/readyz")[0] == HTTPStatus.OK,
+            lambda port: answer(f"127.0.0.1:{port}", "/readyz")[0] == HTTPStatus.OK,
             timeout=READY_SECONDS,
         )
         self.address = f"127.0.0.1:{port}"
@@ -137,7 +137,7 @@ class Controller:
         """Status and text that it answers to GET; status 0 when it does not answer in time."""
         if self._process is not None and not self._process.is_running:
             raise self._process.failure("ended")
-        return _answer(self.address, path)
+        return answer(self.address, path)
 
     def last_decision(self, namespace: str, name: str) -> dict[str, Any] | None:
         """The newest decision about a scaler; None before the first."""
@@ -171,10 +171,11 @@ class Controller:
         return Program(name="controller", argv=argv, log=self.log)
 
 
-def _answer(address: str, path: str) -> tuple[int, str]:
+def answer(address: str, path: str) -> tuple[int, str]:
+    """Status and text that GET gives; status 0 where nothing answers in time."""
     try:
-        with urllib.request.urlopen(f"http://{address}{path}", timeout=ANSWER_SECONDS) as answer:
-            return answer.status, answer.read().decode()
+        with urllib.request.urlopen(f"http://{address}{path}", timeout=ANSWER_SECONDS) as given:
+            return given.status, given.read().decode()
     except urllib.error.HTTPError as error:
         with error:
             return error.code, error.read().decode()

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import quote
 
 import typer
@@ -31,6 +31,12 @@ class DryRun(StrEnum):
 
     NONE = "none"
     SERVER = "server"
+
+
+Names = Annotated[list[str] | None, typer.Argument(metavar="NAME", help="Which.")]
+Every = Annotated[bool, typer.Option("--all", help="All of the namespace, or with -A of the cluster.")]
+DryRunOption = Annotated[DryRun, typer.Option(help="server: let the API server check it, and change nothing.")]
+Afterwards = Annotated[Form | None, typer.Option("--output", "-o", help="Instead of words, what it is afterwards.")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

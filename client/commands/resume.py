@@ -8,26 +8,21 @@ from typing import Annotated
 import typer
 
 from client.access import Access
-from client.commands.change import DryRun, asked_for, change
+from client.commands.change import Afterwards, DryRun, DryRunOption, Every, Names, asked_for, change
 from client.commands.options import AllNamespaces, Context, Kubeconfig, Namespace, Selector
-from client.commands.printing import Form
 from client.modes import check_mode, resumed
 from controller.spec import Mode
 
 
 def resume(
-    names: Annotated[list[str] | None, typer.Argument(metavar="NAME", help="Which.")] = None,
+    names: Names = None,
     namespace: Namespace = None,
-    every: Annotated[bool, typer.Option("--all", help="All of the namespace, or with -A of the cluster.")] = False,
+    every: Every = False,
     all_namespaces: AllNamespaces = False,
     selector: Selector = None,
     mode: Annotated[Mode | None, typer.Option(case_sensitive=False, help="Go on in this one, whatever it was.")] = None,
-    dry_run: Annotated[
-        DryRun, typer.Option(help="server: let the API server check it, and change nothing.")
-    ] = DryRun.NONE,
-    output: Annotated[
-        Form | None, typer.Option("--output", "-o", help="Instead of words, what it is afterwards.")
-    ] = None,
+    dry_run: DryRunOption = DryRun.NONE,
+    output: Afterwards = None,
     kubeconfig: Kubeconfig = None,
     context: Context = None,
 ) -> None:

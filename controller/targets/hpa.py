@@ -20,18 +20,15 @@ from typing import NoReturn
 from controller.kubernetes_api import (
     ApiError,
     ConflictError,
-    ForbiddenError,
     Json,
     KubernetesApi,
-    NotFoundError,
-    UnauthorizedError,
 )
 from controller.ports import Target, TargetError, TargetReason, TargetState
 from controller.registry import Scaler
 from controller.spec import FLOOR_KIND, FLOOR_VERSION, FloorRef, TargetRef
 from controller.targets.claims import Claims, Field, note
 from controller.targets.floors import ANNOTATION, Floor, lowest, own
-from controller.targets.scale import WRITE_ATTEMPTS
+from controller.targets.scale import WRITE_ATTEMPTS, failure
 
 LOOK_SECONDS = 30.0
 """So often what the autoscaler scales is looked at, for its pods and how many of them are ready."""
@@ -186,20 +183,7 @@ def _refuse_beyond(namespace: str, ref: FloorRef, state: TargetState, replicas: 
 
 
 def _fail(namespace: str, ref: FloorRef, verb: str, error: ApiError) -> NoReturn:
-    target = _words(namespace, ref)
-    match error:
-        case NotFoundError():
-            reason, message = TargetReason.NOT_FOUND, f"{target} does not exist; create it or correct targetRef"
-        case ForbiddenError() | UnauthorizedError():
-            reason = TargetReason.FORBIDDEN
-            message = (
-                f"{target}: the controller may not {verb} it; grant it by RBAC, as rbac.hpa of the chart ({error})"
-            )
-        case ConflictError():
-            reason, message = TargetReason.CONFLICT, f"{target} was changed by somebody else meanwhile"
-        case _:
-            reason, message = TargetReason.UNAVAILABLE, f"{target}: cannot {verb} it: {error}"
-    raise TargetError(reason, message) from error
+    raise failure(_words(namespace, ref), f"{verb} it", "RBAC, as rbac.hpa of the chart", error) from error
 
 
 def _words(namespace: str, ref: FloorRef) -> str:

@@ -161,19 +161,25 @@ class ScaleTarget:
 
     def _fail(self, namespace: str, ref: TargetRef, verb: str, error: ApiError) -> NoReturn:
         """Translate `error`; a 404 may also mean that the kind itself has gone."""
+        if isinstance(error, NotFoundError):
+            self._doubt(ref.api_version)
         target = f'{ref.kind} "{ref.name}" in namespace {namespace}'
-        match error:
-            case NotFoundError():
-                self._doubt(ref.api_version)
-                reason, message = TargetReason.NOT_FOUND, f"{target} does not exist; create it or correct targetRef"
-            case ForbiddenError() | UnauthorizedError():
-                reason = TargetReason.FORBIDDEN
-                message = f"{target}: the controller may not {verb} its scale; grant it by RBAC ({error})"
-            case ConflictError():
-                reason, message = TargetReason.CONFLICT, f"{target} was changed by somebody else meanwhile"
-            case _:
-                reason, message = TargetReason.UNAVAILABLE, f"{target}: cannot {verb} its scale: {error}"
-        raise TargetError(reason, message) from error
+        raise failure(target, f"{verb} its scale", "RBAC", error) from error
+
+
+def failure(target: str, deed: str, grant: str, error: ApiError) -> TargetError:
+    """What is told of a `deed` at `target` that failed. `grant`: by what the controller would be allowed to do it."""
+    match error:
+        case NotFoundError():
+            reason, message = TargetReason.NOT_FOUND, f"{target} does not exist; create it or correct targetRef"
+        case ForbiddenError() | UnauthorizedError():
+            reason = TargetReason.FORBIDDEN
+            message = f"{target}: the controller may not {deed}; grant it by {grant} ({error})"
+        case ConflictError():
+            reason, message = TargetReason.CONFLICT, f"{target} was changed by somebody else meanwhile"
+        case _:
+            reason, message = TargetReason.UNAVAILABLE, f"{target}: cannot {deed}: {error}"
+    return TargetError(reason, message)
 
 
 def _is_custom(ref: TargetRef) -> bool:

@@ -12,15 +12,13 @@ import re
 import shutil
 import subprocess
 import sys
-import urllib.error
-import urllib.request
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 from sandbox.cluster import Sandbox
-from sandbox.controller import FOREIGN, READY_SECONDS, REPOSITORY
+from sandbox.controller import FOREIGN, READY_SECONDS, REPOSITORY, answer
 from sandbox.processes import Process, Program, start
 from tests.e2e.driving import eventually
 
@@ -106,18 +104,6 @@ class Kubelet:
         folder: Path = self.scratch / pod["metadata"]["name"] / mount["name"]
         folder.mkdir(parents=True, exist_ok=True)
         return folder
-
-
-def answer(address: str, path: str) -> tuple[int, str]:
-    """Status and text that GET gives; status 0 where nothing answers."""
-    try:
-        with urllib.request.urlopen(f"http://{address}{path}", timeout=5) as given:
-            return given.status, given.read().decode()
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, error.read().decode()
-    except OSError:
-        return 0, ""
 
 
 def _field(pod: Object, variable: Object, address: str) -> str:

@@ -16,12 +16,12 @@ import pytest
 
 from manifests import install
 from sandbox.cluster import CommandError, Sandbox
-from sandbox.controller import CRD, await_kind
+from sandbox.controller import CRD, answer, await_kind
 from sandbox.exporter import Exporter
 from sandbox.processes import free_port
 from tests.e2e.conftest import STARTUP_OF_PODS
 from tests.e2e.driving import SCRAPES, Scene, eventually, workload
-from tests.e2e.kubelet import Kubelet, answer
+from tests.e2e.kubelet import Kubelet
 from tests.e2e.reading import Reader
 
 pytestmark = pytest.mark.e2e

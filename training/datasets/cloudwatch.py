@@ -21,7 +21,6 @@ from controller.spec import CloudWatchMetric, SpecError, parse
 from training.datasets.reading import Reading, of_series
 from training.datasets.request import DataError, Request
 
-SCHEME = "cloudwatch"
 FORM = "cloudwatch://REGION/NAMESPACE/METRIC?stat=Sum&DIMENSION=VALUE"
 _DEFAULT_SEASONS = 28  # how far back CloudWatch is asked when nobody says
 _TIMEOUT_SECONDS = 30.0

@@ -253,7 +253,7 @@ def _legend(outlook: Outlook, signs: Signs) -> Iterator[tuple[str, str, int]]:
             _DEMAND,
         )
     if outlook.points:
-        yield signs.band, f"forecast, from its median to its {outlook.level:.4g} quantile", _BAND
+        yield signs.band, f"forecast, from its median (the line) to its {outlook.level:.4g} quantile", _BAND
 
 
 def _replicas(count: int) -> str:

@@ -63,7 +63,7 @@ AT_80 = """\
                  11:30           now          12:30          13:00
 ⠒ load, 60 at 12:00:00   ─ what 8 replicas asked for can serve   ◆ 7 ready
 ┄ 10 wanted   ═ to be ready for 95 until 12:02:15 (forecast)
-░ forecast, from its median to its 0.9 quantile"""
+░ forecast, from its median (the line) to its 0.9 quantile"""
 
 
 def _plain(text: str) -> list[str]:

@@ -154,7 +154,7 @@ async def test_the_status_alone_makes_a_chart(busy: Cluster, invoke: Invoke, bro
     assert "only the status is shown" in ended.err
     assert words in ended.err
     assert "load, 45 at 12:00:00" in ended.out
-    assert "forecast, from its median to its 0.9 quantile" in ended.out
+    assert "forecast, from its median (the line) to its 0.9 quantile" in ended.out
 
 
 async def test_its_address_alone_is_enough(

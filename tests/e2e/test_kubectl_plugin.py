@@ -132,7 +132,7 @@ def test_forecast_draws_what_the_controller_recorded(web: Scene, controller: Con
     assert "\x1b" not in text
     assert max(map(len, text.splitlines())) <= 80
     assert "load, 45 at " in told
-    assert "forecast, from its median to its 0.9 quantile" in told
+    assert "forecast, from its median (the line) to its 0.9 quantile" in told
     known = json.loads(web.kubectl("predictivescaler", *where, "-o", "json"))
     assert (known["from"], {one["load"] for one in known["seen"]}) == ("records", {45})
     assert {one["upper"] for one in known["forecast"]["points"]} == {95}

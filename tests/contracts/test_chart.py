@@ -247,6 +247,8 @@ def test_no_service_link_can_look_like_a_setting(installed: list[Object]) -> Non
         ("log.level=debug", "at '/log/level': value must be one of 'DEBUG', 'INFO', 'WARNING', 'ERROR'"),
         ("watchNamespace={shop}", "additional properties 'watchNamespace' not allowed"),
         ("keda.prot=1", "at '/keda': additional properties 'prot' not allowed"),
+        ("resources.limit.memory=1Gi", "at '/resources': additional properties 'limit' not allowed"),
+        ("training.resources.request.cpu=1", "at '/training/resources': additional properties 'request' not allowed"),
         ("prometheus.address=prometheus:9090", "at '/prometheus/address': 'prometheus:9090' does not match pattern"),
         ("serviceAccount.create=false", "at '/serviceAccount/name': minLength: got 0, want 1"),
         ("models.places={http://models/}", "at '/models/places/0': 'http://models/' does not match pattern"),

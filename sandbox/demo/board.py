@@ -16,6 +16,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter, Formatter, PercentFormatter, ScalarFormatter
 
 from sandbox.prometheus import Prometheus
 
@@ -119,8 +120,19 @@ def _graph(axes: Axes, panel: Json, lines: Sequence[Line]) -> None:
         axes.legend(fontsize=SMALL - 1, loc="upper left", ncols=3, framealpha=0.6)
     if panel["fieldConfig"]["defaults"].get("min") == 0:
         axes.set_ylim(bottom=0)
+    if not any(line.times for line in lines):
+        axes.text(0.5, 0.5, "No data", ha="center", va="center", fontsize=SMALL + 1, transform=axes.transAxes)
+    axes.yaxis.set_major_formatter(_ticks(panel["fieldConfig"]["defaults"].get("unit", "")))
+    axes.xaxis.set_major_formatter("{x:g} s")
     axes.tick_params(labelsize=SMALL - 1)
     axes.grid(alpha=0.3)
+
+
+def _ticks(unit: str) -> Formatter:
+    """How the numbers of an axis are written, by the panel's unit in Grafana's words."""
+    if unit == "percentunit":
+        return PercentFormatter(xmax=1.0, decimals=0)
+    return EngFormatter(unit="B") if unit == "bytes" else ScalarFormatter()
 
 
 def _look(panel: Json, name: str) -> Json:
@@ -148,6 +160,7 @@ def _timeline(axes: Axes, _: Json, lines: Sequence[Line]) -> None:
         axes.scatter(line.times, [row] * len(line.times), c=colors, marker="|", s=60)
         axes.text(0.01, (row + 0.8) / len(lines), line.name, transform=axes.transAxes, fontsize=SMALL - 1, va="center")
     axes.set_yticks([])
+    axes.xaxis.set_major_formatter("{x:g} s")
     axes.tick_params(axis="x", labelsize=SMALL - 1)
     axes.set_ylim(-0.5, max(len(lines), 1) - 0.5)
     axes.set_facecolor("none")

@@ -76,3 +76,21 @@ def _override(name: str, id_: str, value: object) -> dict[str, Any]:
 def test_the_last_number_that_is_known_counts() -> None:
     assert board.Line(name="", times=(0, 1, 2), values=(1.0, 2.0, math.nan)).last == 2.0
     assert math.isnan(board.Line(name="", times=(), values=()).last)
+
+
+@pytest.mark.parametrize(("unit", "value", "words"), [("percentunit", 0.25, "25%"), ("bytes", 1.3e8, "130 MB")])
+def test_an_axis_says_its_unit(unit: str, value: float, words: str) -> None:
+    axes = Figure().subplots()
+    panel = {"fieldConfig": {"defaults": {"unit": unit}, "overrides": []}}
+    board._graph(axes, panel, [board.Line(name="one", times=(0, 60), values=(0.0, value))])
+    assert axes.yaxis.get_major_formatter()(value, 0) == words
+    assert axes.xaxis.get_major_formatter()(60, 0) == "60 s"
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"), [([], ["No data"]), ([board.Line(name="", times=(0,), values=(1,))], [])]
+)
+def test_a_panel_without_series_says_so(lines: list[board.Line], expected: list[str]) -> None:
+    axes = Figure().subplots()
+    board._graph(axes, {"fieldConfig": {"defaults": {}, "overrides": []}}, lines)
+    assert [text.get_text() for text in axes.texts] == expected

@@ -81,39 +81,8 @@ async def _serve(
     ledger = Ledger(settings.records_mib)
     writer = KubernetesStatusWriter(api, instance=membership.me.instance)
     report = Report(writer=writer, metrics=metrics, ledger=ledger)
-    cycle = Cycle(
-        source=adapters.source,
-        models=adapters.models,
-        target=adapters.target,
-        owners=adapters.owners,
-        lead_times=adapters.lead_times,
-        reporter=report,
-        registry=registry,
-        begun=membership.serving.begun,
-    )
-
-    def leave(uid: str) -> None:
-        cycle.forget(uid)
-        report.leave(uid)
-
-    scheduler = Scheduler(
-        registry=registry,
-        cycle=cycle,
-        default_address=settings.prometheus_address,
-        serving=membership.serving,
-        on_gone=report.forget,
-        on_lost=leave,
-        on_lag=metrics.lagged,
-        clock=_now,
-    )
-    hand_back = HandBack(
-        api=api,
-        registry=registry,
-        namespaces=settings.namespaces,
-        is_complete=lambda: relist.last is not None,
-        raised=adapters.floors.raised,
-        left=membership.serving.left,
-    )
+    scheduler = _scheduler(settings, adapters, metrics, registry, membership, report)
+    hand_back = _hand_back(settings, api, adapters, registry, relist, membership)
     peers = Peers(membership.serving, me=membership.me)
     http = HttpApi(
         registry=registry,
@@ -139,6 +108,59 @@ async def _serve(
             hand_back.run(stop),
         )
     log.info("stopped")
+
+
+def _scheduler(
+    settings: Settings,
+    adapters: Adapters,
+    metrics: Metrics,
+    registry: Registry,
+    membership: Membership,
+    report: Report,
+) -> Scheduler:
+    cycle = Cycle(
+        source=adapters.source,
+        models=adapters.models,
+        target=adapters.target,
+        owners=adapters.owners,
+        lead_times=adapters.lead_times,
+        reporter=report,
+        registry=registry,
+        begun=membership.serving.begun,
+    )
+
+    def leave(uid: str) -> None:
+        cycle.forget(uid)
+        report.leave(uid)
+
+    return Scheduler(
+        registry=registry,
+        cycle=cycle,
+        default_address=settings.prometheus_address,
+        serving=membership.serving,
+        on_gone=report.forget,
+        on_lost=leave,
+        on_lag=metrics.lagged,
+        clock=_now,
+    )
+
+
+def _hand_back(
+    settings: Settings,
+    api: KubernetesApi,
+    adapters: Adapters,
+    registry: Registry,
+    relist: Relist,
+    membership: Membership,
+) -> HandBack:
+    return HandBack(
+        api=api,
+        registry=registry,
+        namespaces=settings.namespaces,
+        is_complete=lambda: relist.last is not None,
+        raised=adapters.floors.raised,
+        left=membership.serving.left,
+    )
 
 
 @contextlib.asynccontextmanager

@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from sandbox import binaries, crds
+from sandbox.aggregation import GROUP, external_metrics
+from sandbox.aggregation import VERSION as API_VERSION
 from sandbox.certificates import KeyPair
 from sandbox.cluster import Sandbox
 from sandbox.processes import Process, ProcessError, Program, start_on_free_port, wait_until
@@ -25,7 +27,6 @@ VERSION, MODULE = crds.KEDA.version, crds.KEDA.module
 OPERATOR, ADAPTER = "keda-operator", "keda-adapter"
 NAMESPACE = "keda"
 SERVICE = "keda-metrics"
-GROUP = "external.metrics.k8s.io"
 READY_SECONDS = 60.0
 
 BUNDLE = Bundle(
@@ -169,26 +170,7 @@ def _is_open(port: int) -> bool:
 
 def _registration(port: int) -> Iterator[dict[str, Any]]:
     """The adapter as the external metrics API, reached on this machine, and that HPAs may ask it."""
-    metadata = {"name": SERVICE, "namespace": NAMESPACE}
-    yield {
-        "apiVersion": "v1",
-        "kind": "Service",
-        "metadata": metadata,
-        "spec": {"type": "ExternalName", "externalName": "localhost"},
-    }
-    yield {
-        "apiVersion": "apiregistration.k8s.io/v1",
-        "kind": "APIService",
-        "metadata": {"name": f"v1beta1.{GROUP}"},
-        "spec": {
-            "group": GROUP,
-            "version": "v1beta1",
-            "service": {**metadata, "port": port},
-            "insecureSkipTLSVerify": True,
-            "groupPriorityMinimum": 100,
-            "versionPriority": 100,
-        },
-    }
+    yield from external_metrics(NAMESPACE, SERVICE, port)
     role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": SERVICE}
     yield {
         "apiVersion": "rbac.authorization.k8s.io/v1",
@@ -214,7 +196,7 @@ def _await_api(sandbox: Sandbox, processes: list[Process]) -> None:
 
     def conditions() -> list[dict[str, str]]:
         found: list[dict[str, str]] = (
-            sandbox.get("apiservice", f"v1beta1.{GROUP}").get("status", {}).get("conditions", [])
+            sandbox.get("apiservice", f"{API_VERSION}.{GROUP}").get("status", {}).get("conditions", [])
         )
         return found
 

@@ -16,11 +16,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from sandbox.aggregation import GROUP, VERSION, external_metrics
 from sandbox.certificates import Authority
 from sandbox.cluster import Sandbox
 
-GROUP = "external.metrics.k8s.io"
-VERSION = "v1beta1"
 METRIC = "requests"
 _ROOT = f"/apis/{GROUP}/{VERSION}"
 _NAMESPACE = "kube-system"
@@ -76,7 +75,7 @@ def serving(sandbox: Sandbox, directory: Path) -> Iterator[MetricsApi]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.socket = context.wrap_socket(server.socket, server_side=True)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    registration = list(_registration(server.server_port))
+    registration = external_metrics(_NAMESPACE, _SERVICE, server.server_port)
     try:
         sandbox.apply(*registration)
         yield api
@@ -86,25 +85,3 @@ def serving(sandbox: Sandbox, directory: Path) -> Iterator[MetricsApi]:
             sandbox.kubectl("delete", one["kind"], one["metadata"]["name"], "--ignore-not-found", *place)
         server.shutdown()
         server.server_close()
-
-
-def _registration(port: int) -> Iterator[dict[str, Any]]:
-    yield {
-        "apiVersion": "v1",
-        "kind": "Service",
-        "metadata": {"name": _SERVICE, "namespace": _NAMESPACE},
-        "spec": {"type": "ExternalName", "externalName": "localhost"},
-    }
-    yield {
-        "apiVersion": "apiregistration.k8s.io/v1",
-        "kind": "APIService",
-        "metadata": {"name": f"{VERSION}.{GROUP}"},
-        "spec": {
-            "group": GROUP,
-            "version": VERSION,
-            "groupPriorityMinimum": 100,
-            "versionPriority": 100,
-            "insecureSkipTLSVerify": True,
-            "service": {"namespace": _NAMESPACE, "name": _SERVICE, "port": port},
-        },
-    }

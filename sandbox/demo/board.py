@@ -84,9 +84,9 @@ def draw(dashboard: Path, prometheus: Prometheus, span: Span, file: Path) -> Non
 
 def _place(grid: Mapping[str, int], rows: int) -> tuple[float, float, float, float]:
     """Left, bottom, width and height as shares of the page, with room for titles and ticks."""
-    left, height = grid["x"] / COLUMNS + 0.02, grid["h"] / rows
+    left, height = grid["x"] / COLUMNS + 0.03, grid["h"] / rows
     bottom = 1.0 - grid["y"] / rows - height
-    return left, bottom + 0.22 * height, grid["w"] / COLUMNS - 0.03, 0.6 * height
+    return left, bottom + 0.22 * height, grid["w"] / COLUMNS - 0.04, 0.6 * height
 
 
 def _lines(panel: Json, prometheus: Prometheus, span: Span) -> Iterator[Line]:

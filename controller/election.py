@@ -23,13 +23,13 @@ import itertools
 import logging
 import math
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from controller.core.assignment import assign, shard_of
 from controller.fence import Left
 from controller.kubernetes_api import ApiError, ConflictError, ForbiddenError, NotFoundError, TimedOutError
-from controller.leases import Lease
+from controller.leases import RELEASED_SECONDS, Lease
 
 log = logging.getLogger(__name__)
 
@@ -47,8 +47,14 @@ ROUND_SECONDS = 4.0
 DRAIN_SECONDS = 5.0
 """So long a shard that is given up is waited for; then its Lease is left to run out."""
 
+MOST_LEASE_SECONDS = 60.0
+"""Nobody's Lease counts for longer, whatever is written there: a shard would be served by nobody."""
+
 BURY_SECONDS = 60.0
 """So long a Lease that nobody will take again stays."""
+
+TROUBLED_SECONDS = 60.0
+"""So long after the last round in which all went well it counts as one that could serve."""
 
 _SOONEST = 0.05
 
@@ -90,7 +96,12 @@ class _Seen:
     at: float
 
     def expires(self) -> float:
-        return self.at + max(LEASE_SECONDS, self.lease.seconds)
+        return self.at + min(max(LEASE_SECONDS, self.lease.seconds), MOST_LEASE_SECONDS)
+
+    def is_held(self, now: float) -> bool:
+        """Also a shard's whose holder somebody took out by hand: that one may not know yet."""
+        is_free = not self.lease.holder and (self.lease.shard is None or self.lease.seconds <= RELEASED_SECONDS)
+        return not is_free and now < self.expires()
 
 
 @dataclass(slots=True)
@@ -116,7 +127,7 @@ class _Known:
 
     def live(self, now: float) -> Iterator[Lease]:
         """Those that somebody holds."""
-        return (one.lease for one in self.seen.values() if one.lease.holder and now < one.expires())
+        return (one.lease for one in self.seen.values() if one.is_held(now))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,7 +165,10 @@ class Election:
         self._terms = itertools.count(1)
         self._beginning: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
-        self._trouble = ""
+        self._trouble: set[str] = set()
+        self._told: set[str] = set()
+        self._hidden: set[str] = set()
+        self._well: float | None = None
         self._shy_until = -math.inf
 
     @property
@@ -216,8 +230,14 @@ class Election:
     def _held(self) -> list[Lease]:
         now = self._clock()
         own = [hold.lease for hold in self._holds.values() if now < hold.until]
-        others = (one for one in self._known.live(now) if one.shard is not None and one.holder != self.me)
+        others = (one for one in self._known.live(now) if one.shard is not None and one.holder not in {"", self.me})
         return sorted([*own, *others], key=lambda one: one.name)
+
+    def trouble(self) -> str:
+        """Why this process could serve nothing, however many shards were left to it; empty while it could."""
+        if self._well is not None and self._clock() - self._well <= TROUBLED_SECONDS:
+            return ""
+        return "; ".join(sorted(self._told)) or "no Leases have been read and written yet"
 
     async def run(self, stop: asyncio.Event) -> None:
         """Hold what is ours to hold until `stop` is set, then give all of it up."""
@@ -247,25 +267,28 @@ class Election:
             self._tell(TimedOutError(f"no answers within {ROUND_SECONDS:g} s"))
         except ApiError as error:
             self._tell(error)
-        else:
-            self._tell(None)
+        if not self._trouble:
+            self._well = self._clock()
+        self._told, self._trouble = self._trouble, set()
         self._begin()
 
     async def _pause(self, began: float) -> None:
         """Until the next renewal is due, or earlier when somebody's Lease dies or something is to be given up."""
         now = self._clock()
-        others = (one for one in self._known.seen.values() if one.lease.holder not in {"", self.me})
-        until = min([began + RENEW_SECONDS, *(one.expires() for one in others if now < one.expires())])
+        others = (one for one in self._known.seen.values() if one.lease.holder != self.me)
+        until = min([began + RENEW_SECONDS, *(one.expires() for one in others if one.is_held(now))])
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._wake.wait(), max(_SOONEST, until - now))
 
     # Renewing
 
     async def _renew_member(self) -> None:
+        lease = self._lease_of_member()
         try:
-            self._member = await self._store.write(self._lease_of_member())
-        except (ConflictError, NotFoundError):
+            self._member = await self._store.write(lease)
+        except (ConflictError, NotFoundError) as error:
             self._member = self._me  # by the next look
+            self._doubt(lease, error)
         except ApiError as error:
             self._tell(error)
 
@@ -315,13 +338,14 @@ class Election:
     async def _look(self) -> None:
         leases = await self._store.all()
         self._known.look(leases, self._clock())
+        self._hidden -= self._known.seen.keys()
         found = {lease.shard: lease for lease in leases if lease.shard is not None}
         for shard, hold in list(self._holds.items()):
             lease = found.get(shard)
             if lease is None or lease.holder != self.me:
                 self._drop(shard, "lost")
             else:
-                hold.lease = lease
+                hold.lease = replace(hold.lease, version=lease.version)  # what others changed there is written anew
 
     def _live(self) -> list[Lease]:
         return list(self._known.live(self._clock()))
@@ -374,7 +398,8 @@ class Election:
         began = self._clock()
         try:
             lease = await self._store.write(found.held_by(self._me, self._store.now()))
-        except (ConflictError, NotFoundError):
+        except (ConflictError, NotFoundError) as error:
+            self._doubt(found, error)
             return None
         except ApiError as error:
             self._tell(error)
@@ -455,15 +480,25 @@ class Election:
                     await self._store.delete(seen.lease)
                     log.info("a dead Lease was removed", extra={"lease": seen.lease.name})
 
-    def _tell(self, error: ApiError | None) -> None:
+    def _doubt(self, lease: Lease, error: ApiError) -> None:
+        """Somebody was first, as a rule. But a Lease that cannot be made once more will never be."""
+        if lease.version:
+            return
+        if isinstance(error, NotFoundError):
+            self._tell(error, "; create that namespace, or correct LEASE_NAMESPACE")
+        elif lease.name in self._hidden:
+            words = f"Lease {lease.name} is there without the label of ours, so it cannot be told who holds it"
+            self._tell(ApiError(words), "; delete it")
+        self._hidden.add(lease.name)
+
+    def _tell(self, error: ApiError, cure: str = "") -> None:
         """Once for as long as it is the same."""
-        words = "" if error is None else str(error)
-        if words and words != self._trouble:
-            cure = (
-                "; grant list, create, update and delete on leases there" if isinstance(error, ForbiddenError) else ""
-            )
-            log.warning("Leases cannot be read or written%s", cure, extra={"error": words})
-        self._trouble = words
+        if isinstance(error, ForbiddenError):
+            cure = "; grant list, create, update and delete on leases there"
+        words = f"{error}{cure}"
+        if words not in self._told | self._trouble:
+            log.warning("Leases cannot be read or written%s", cure, extra={"error": str(error)})
+        self._trouble.add(words)
 
 
 def _member(lease: Lease) -> Member:

@@ -78,6 +78,9 @@ class HttpApi:
         return self._verdict(self._alive(), STALLED, "the scheduler has not looked for due scalers")
 
     async def _readyz(self, _: web.Request) -> web.Response:
+        """A replica that waits is ready; one that could not take over is not, so that no update goes on over it."""
+        if trouble := self._membership.trouble():
+            return web.Response(text=f"Leases: {trouble}\n", status=503)
         return self._verdict(self._listed(), UNLISTED, "no list of PredictiveScalers has come from the API server")
 
     def _verdict(self, last: datetime | None, limit: timedelta, words: str) -> web.Response:

@@ -26,6 +26,15 @@ _SHARD, _MEMBER = "-shard-", "-member-"
 _NAME = 253
 """So long a Lease's name may be, and a label's value 63."""
 
+RELEASED_SECONDS = 1
+"""The duration of a Lease that its holder gave up; the API server takes none of 0."""
+
+_MOST = 2**31 - 1
+"""The largest number that a Lease takes."""
+
+_DIGITS = 9
+"""So many a number of ours has at most."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lease:
@@ -53,13 +62,13 @@ class Lease:
             name=self.name,
             shard=self.shard,
             acquired=now,
-            transitions=self.transitions + (self.version != ""),
+            transitions=min(self.transitions + (self.version != ""), _MOST),
             version=self.version,
         )
 
     def released(self) -> Lease:
         """The Lease in nobody's hands."""
-        return replace(self, holder="", instance="", address="")
+        return replace(self, holder="", instance="", address="", seconds=RELEASED_SECONDS)
 
 
 class Leases:
@@ -123,7 +132,7 @@ class Leases:
             },
             "spec": {
                 "holderIdentity": lease.holder or None,
-                "leaseDurationSeconds": max(1, lease.seconds) if lease.holder else 1,
+                "leaseDurationSeconds": max(1, lease.seconds) if lease.holder else RELEASED_SECONDS,
                 "leaseTransitions": lease.transitions,
                 **times,
             },
@@ -160,4 +169,4 @@ def _is_number(text: str) -> bool:
 
 
 def _number(text: Any) -> int:  # noqa: ANN401  # whatever somebody wrote there
-    return int(text) if isinstance(text, str) and _is_number(text) else 0
+    return int(text) if isinstance(text, str) and len(text) <= _DIGITS and _is_number(text) else 0

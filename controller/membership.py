@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -19,10 +20,15 @@ from controller.metrics import Metrics
 from controller.settings import Settings
 from controller.shards import Alone, Serving, Shards
 
+log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Membership:
-    """Where a process stands among its replicas. `run(stop)`: take part until `stop`, then leave."""
+    """Where a process stands among its replicas. `run(stop)`: take part until `stop`, then leave.
+
+    `trouble`: why it could serve nothing, whatever was left to it; empty while it could.
+    """
 
     me: Member
     shards: int
@@ -30,6 +36,7 @@ class Membership:
     members: Callable[[], list[Member]]
     holders: Callable[[], Mapping[int, Member]]
     run: Callable[[asyncio.Event], Awaitable[object]]
+    trouble: Callable[[], str] = lambda: ""
 
 
 @contextlib.asynccontextmanager
@@ -50,6 +57,8 @@ async def joined(
     instance = settings.instance or socket.gethostname()
     me = Member(identity=f"{instance}_{number}", instance=instance, address=settings.peer_address)
     if not settings.lease_namespace:
+        if settings.shards > 1 or settings.peer_address:
+            log.warning("no Leases, so every replica serves everything; set LEASE_NAMESPACE where there are several")
         yield _alone(me)
         return
     async with await KubernetesApi.connect(call_seconds=CALL_SECONDS) as api:
@@ -69,6 +78,7 @@ async def joined(
             members=election.members,
             holders=election.holders,
             run=election.run,
+            trouble=election.trouble,
         )
 
 

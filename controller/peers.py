@@ -12,6 +12,7 @@ from aiohttp import web
 
 from controller.election import Member
 from controller.registry import Scaler
+from controller.settings import bracketed
 from controller.shards import Serving
 
 HEADER = "Predictive-Scaler-Forwarded"
@@ -56,7 +57,7 @@ class Peers:
     async def _asked(self, request: web.Request, holder: Member) -> web.Response:
         if self._session is None:
             self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=SECONDS))
-        url = f"http://{holder.address}{request.rel_url}"
+        url = f"http://{bracketed(holder.address)}{request.rel_url}"
         headers = {HEADER: self._me.instance, "Accept": "application/json"}
         async with self._session.get(url, headers=headers, allow_redirects=False) as answer:
             return web.Response(body=await answer.read(), status=answer.status, content_type=answer.content_type)

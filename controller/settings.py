@@ -73,7 +73,8 @@ class Settings:
     """Who this controller is among its replicas, such as its pod's name; empty: the host's name."""
 
     peer_address: str = ""
-    """Where the other replicas reach this one's HTTP API, as HOST:PORT; empty: nowhere."""
+    """Where the other replicas reach this one's HTTP API, as HOST:PORT (of IPv6 also without brackets); empty:
+    nowhere."""
 
     keda_address: str = ""
     """Where KEDA's external scaler is served, as HOST:PORT; empty: not at all."""
@@ -147,6 +148,19 @@ def _address(name: str, text: str) -> str:
     return text
 
 
+def bracketed(address: str) -> str:
+    """HOST:PORT in which the colons of an IPv6 address are told from that of the port, as in [::1]:8080.
+
+    A pod learns its address without brackets, and Kubernetes can put a port behind it and no more.
+    """
+    host, _, port = address.rpartition(":")
+    return f"[{host}]:{port}" if ":" in host and not host.startswith("[") else address
+
+
+def _peer(name: str, text: str) -> str:
+    return bracketed(_address(name, text))
+
+
 def _url(name: str, text: str) -> str:
     if not text.startswith(("http://", "https://")):
         raise _refused(name, text, "an http:// or https:// address")
@@ -203,7 +217,7 @@ _READERS: dict[str, Callable[[str, str], object]] = {
     "lease_namespace": _label,
     "lease_name": _label,
     "shards": _shards,
-    "peer_address": _address,
+    "peer_address": _peer,
     "keda_address": _address,
     "keda_tls": _path,
 }

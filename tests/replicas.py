@@ -9,11 +9,23 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any, cast
 
 from controller.election import LEASE_SECONDS, Election
-from controller.kubernetes_api import ConflictError, NotFoundError, TimedOutError
-from controller.leases import Lease
+from controller.election import Store as AnyStore
+from controller.kubernetes_api import (
+    ConflictError,
+    ForbiddenError,
+    KubernetesApi,
+    Listing,
+    NotFoundError,
+    TimedOutError,
+)
+from controller.leases import LABEL, Lease, Leases
+from tests.builders import NOW
 
 
 @dataclass(slots=True)
@@ -114,7 +126,9 @@ class Heard:
 class Replica:
     """One election. `offset`: of its clock to the true time. `begins`: whether a shard can begin."""
 
-    def __init__(self, name: str, store: Store, *, shards: int = 1, offset: float = 0.0) -> None:
+    def __init__(
+        self, name: str, store: Store, *, shards: int = 1, offset: float = 0.0, way: AnyStore | None = None
+    ) -> None:
         self.name = name
         self.line = Line(store)
         self.heard = Heard()
@@ -129,7 +143,7 @@ class Replica:
             seconds=round(LEASE_SECONDS),
         )
         self.election = Election(
-            self.line, me=me, on_begin=self._begin, watcher=self.heard, clock=lambda: store.now + offset
+            way or self.line, me=me, on_begin=self._begin, watcher=self.heard, clock=lambda: store.now + offset
         )
 
     async def _begin(self) -> bool:
@@ -180,3 +194,73 @@ class World:
 
     def others(self, name: str) -> list[Replica]:
         return [one for one in self.replicas if one.name != name]
+
+
+class Api:
+    """Of the API server what `controller.leases` needs: Leases as JSON, and verbs that may be forbidden.
+
+    `is_there`: whether the namespace is.
+    """
+
+    def __init__(self) -> None:
+        self.leases: dict[str, Any] = {}
+        self.forbidden: set[str] = set()
+        self.is_there = True
+        self._versions = itertools.count(1)
+
+    def times(self, name: str) -> str:
+        """The day and hour of the last renewal, as written."""
+        return str(self.leases[name]["spec"]["renewTime"])[:13]
+
+    def body(self, name: str, holder: str, *, seconds: int, transitions: int = 0) -> dict[str, Any]:
+        """A Lease that another program wrote."""
+        spec = {"holderIdentity": holder, "leaseDurationSeconds": seconds, "leaseTransitions": transitions}
+        metadata = {"name": name, "labels": {LABEL: "ps"}, "resourceVersion": str(next(self._versions))}
+        return {"metadata": metadata, "spec": spec}
+
+    def touch(self, name: str) -> None:
+        """Somebody wrote it."""
+        self.leases[name]["metadata"]["resourceVersion"] = str(next(self._versions))
+
+    async def list_all(self, path: str, query: dict[str, str]) -> Listing:
+        self._allow("list")
+        label, _, wanted = query["labelSelector"].partition("=")
+        found = [one for one in self.leases.values() if one["metadata"].get("labels", {}).get(label) == wanted]
+        return Listing(items=deepcopy(found), resource_version="1")
+
+    async def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        self._allow("create")
+        if not self.is_there:
+            raise NotFoundError("the namespace is not there")
+        if body["metadata"]["name"] in self.leases:
+            raise ConflictError("it exists already")
+        return self._kept(body)
+
+    async def put(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        self._allow("update")
+        found = self.leases.get(body["metadata"]["name"])
+        if found is None:
+            raise NotFoundError("it is gone")
+        if found["metadata"]["resourceVersion"] != body["metadata"]["resourceVersion"]:
+            raise ConflictError("it was changed")
+        return self._kept(body)
+
+    def _allow(self, verb: str) -> None:
+        if verb in self.forbidden:
+            raise ForbiddenError(f"the ServiceAccount may not {verb} leases")
+
+    def _kept(self, body: dict[str, Any]) -> dict[str, Any]:
+        self.leases[body["metadata"]["name"]] = deepcopy(body)
+        self.touch(body["metadata"]["name"])
+        return deepcopy(self.leases[body["metadata"]["name"]])
+
+
+def written(*names: str) -> tuple[World, Api, dict[str, datetime]]:
+    """Replicas whose Leases are JSON at an API server; and what the wall clock of each shows."""
+    store, api, walls = Store(), Api(), dict.fromkeys(names, NOW)
+
+    def way(name: str) -> Leases:
+        return Leases(cast("KubernetesApi", api), namespace="scaling", prefix="ps", clock=lambda: walls[name])
+
+    made = [Replica(name, store, offset=1000.0 * place, way=way(name)) for place, name in enumerate(names)]
+    return World(*made, store=store), api, walls

@@ -8,16 +8,26 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from dataclasses import replace
+from datetime import timedelta
 from random import Random
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from controller.election import BELIEF_SECONDS, BURY_SECONDS, DRAIN_SECONDS, LEASE_SECONDS
+from controller.election import (
+    BELIEF_SECONDS,
+    BURY_SECONDS,
+    DRAIN_SECONDS,
+    LEASE_SECONDS,
+    MOST_LEASE_SECONDS,
+    TROUBLED_SECONDS,
+)
 from controller.fence import Left
 from controller.kubernetes_api import TimedOutError
-from tests.replicas import Replica, Store, World
+from controller.leases import SHARDS
+from tests.builders import NOW
+from tests.replicas import Replica, Store, World, written
 
 FAIL_OVER = LEASE_SECONDS + 2.0
 
@@ -121,15 +131,135 @@ async def test_belief_that_ended_comes_back_in_another_term_only() -> None:
     assert first.election.term(0) not in {None, term}
 
 
-@pytest.mark.parametrize("jump", [-3600.0, 3600.0])
-async def test_clocks_that_jump_do_not_matter(jump: float) -> None:
-    """The times in a Lease are the wall clock's, and nobody looks at them."""
+@pytest.mark.parametrize("hours", [-1, 1])
+@pytest.mark.parametrize("jumps", ["a", "b", "ab"])
+async def test_clocks_that_jump_do_not_matter(hours: int, jumps: str) -> None:
+    """What is written in a Lease does jump, and nobody looks at it: not its holder, not those who wait."""
+    world, api, walls = written("a", "b")
+    await world.go(3)
+    first = world[world.leader()]
+    term, before = first.election.term(0), api.times("ps-shard-0")
+    for name in jumps:
+        walls[name] = NOW + timedelta(hours=hours)
+    await world.go(LEASE_SECONDS + 5)
+    assert (world.leader(), first.election.term(0), first.heard.passes) == (first.name, term, ["taken"])
+    assert (api.times("ps-shard-0") != before) == (first.name in jumps)
+    world.frozen.add(first.name)
+    await world.go(FAIL_OVER + 1)
+    assert world.leader() == world.others(first.name)[0].name
+
+
+@pytest.mark.parametrize("verbs", [{"list"}, {"create"}, {"list", "create", "update"}])
+async def test_who_may_not_use_leases_serves_nothing_and_says_what_to_grant(
+    verbs: set[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    world, api, _ = written("a")
+    api.forbidden |= verbs
+    await world.go(30)
+    told = [record.message for record in caplog.records if record.levelname == "WARNING"]
+    assert world.served() == {"a": []}
+    assert set(told) == {"Leases cannot be read or written; grant list, create, update and delete on leases there"}
+    assert len(told) <= len(verbs), "once each, not at each renewal"
+    assert "may not" in world["a"].election.trouble()
+    api.forbidden.clear()
+    await world.go(2)
+    assert (world.served(), world["a"].election.trouble()) == ({"a": [0]}, "")
+
+
+async def test_what_is_no_more_granted_ends_as_if_cut_off() -> None:
+    world, api, _ = written("a")
+    await world.go(3)
+    api.forbidden |= {"list", "create", "update", "delete"}
+    await world.go(BELIEF_SECONDS + 1)
+    assert (world.served(), world["a"].election.trouble()) == ({"a": []}, "")
+    await world.go(TROUBLED_SECONDS)
+    assert "grant" in world["a"].election.trouble()
+
+
+async def test_an_api_server_that_is_slow_for_all_is_as_one_that_is_away() -> None:
+    """Each write arrives, and each answer is too late: nobody is sure, so nobody serves, and no two do."""
     world = await serving("a", "b")
-    first = world.leader()
-    for name, lease in world.store.leases.items():
-        world.store.leases[name] = replace(lease, acquired=f"another hour: {jump}")
-    await world.go(5)
-    assert world.leader() == first
+    for one in world.replicas:
+        one.line.lost_answers = lambda: True
+    await world.go(BELIEF_SECONDS + 1)
+    assert world.served() == {"a": [], "b": []}
+    await world.go(60)
+    assert world.served() == {"a": [], "b": []}
+    for one in world.replicas:
+        one.line.lost_answers = lambda: False
+    await world.go(FAIL_OVER)
+    assert world.leader()
+
+
+# What people and other programs do to Leases
+
+
+async def test_a_holder_taken_out_by_hand_is_waited_for() -> None:
+    """It may be sure for some seconds yet; only who gives up says so by the duration as well."""
+    world, api, _ = written("a", "b")
+    await world.go(3)
+    other = world[world.leader()]
+    (first,) = world.others(other.name)
+    world.frozen.add(other.name)
+    await world.go(FAIL_OVER + 1)
+    world.frozen.clear()
+    await world.go(3)
+    assert world.leader() == first.name, "the shard would be the other's if nobody had it"
+    api.leases["ps-shard-0"]["spec"]["holderIdentity"] = None
+    api.touch("ps-shard-0")
+    await other.round()
+    await other.round()
+    assert (first.served(), other.served()) == ([0], [])
+    await world.go(FAIL_OVER + 1)
+    assert world.leader()
+
+
+async def test_what_is_changed_in_a_held_lease_is_written_anew() -> None:
+    world, api, _ = written("a")
+    await world.go(3)
+    for text in ("5", "9" * 5000, "x"):
+        api.leases["ps-shard-0"]["metadata"]["annotations"][SHARDS] = text
+        api.touch("ps-shard-0")
+        await world.go(4)
+        assert api.leases["ps-shard-0"]["metadata"]["annotations"][SHARDS] == "1"
+    assert (world.leader(), world["a"].heard.passes) == ("a", ["taken"])
+
+
+async def test_a_duration_of_years_keeps_nobody_out_for_longer_than_a_minute() -> None:
+    world, api, _ = written("a")
+    api.leases["ps-shard-0"] = api.body("ps-shard-0", "somebody", seconds=2**31 - 1, transitions=2**31 - 1)
+    await world.go(MOST_LEASE_SECONDS - 2)
+    assert world.served() == {"a": []}
+    await world.go(6)
+    assert (world.leader(), api.leases["ps-shard-0"]["spec"]["leaseTransitions"]) == ("a", 2**31 - 1)
+
+
+async def test_a_lease_without_our_label_is_told_of(caplog: pytest.LogCaptureFixture) -> None:
+    """It can be neither made nor seen; without a word nobody would ever serve."""
+    world, api, _ = written("a")
+    api.leases["ps-shard-0"] = api.body("ps-shard-0", "", seconds=1) | {"kind": "Lease"}
+    del api.leases["ps-shard-0"]["metadata"]["labels"]
+    await world.go(10)
+    assert world.served() == {"a": []}
+    assert [record.message for record in caplog.records if record.levelname == "WARNING"] == [
+        "Leases cannot be read or written; delete it"
+    ]
+    assert "ps-shard-0 is there without the label" in caplog.records[-1].error  # type: ignore[attr-defined]
+    del api.leases["ps-shard-0"]
+    await world.go(2)
+    assert world.leader() == "a"
+
+
+async def test_a_namespace_that_is_not_there_is_told_of(caplog: pytest.LogCaptureFixture) -> None:
+    """A list of it is empty and no error."""
+    world, api, _ = written("a")
+    api.is_there = False
+    await world.go(10)
+    assert world.served() == {"a": []}
+    assert {record.message for record in caplog.records if record.levelname == "WARNING"} == {
+        "Leases cannot be read or written; create that namespace, or correct LEASE_NAMESPACE"
+    }
+    assert "LEASE_NAMESPACE" in world["a"].election.trouble()
 
 
 async def test_a_rolling_update_leaves_no_gap() -> None:

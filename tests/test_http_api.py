@@ -49,6 +49,7 @@ class Shared(Alone):
 
 class World:
     def __init__(self) -> None:
+        self.trouble = ""
         self.registry, self.ledger, self.metrics = Registry(), Ledger(), Metrics()
         self.alive: datetime | None = NOW
         self.listed: datetime | None = NOW
@@ -62,6 +63,7 @@ class World:
             members=lambda: [self.me, self.serving.other],
             holders=lambda: {0: self.me},
             run=asyncio.Event.wait,
+            trouble=lambda: self.trouble,
         )
         api = HttpApi(
             registry=self.registry,
@@ -302,6 +304,13 @@ async def test_a_peer_without_an_address_cannot_be_asked(world: World, address: 
     assert await refused(world) == "other serves shop/web, and how to reach it is not known; set its PEER_ADDRESS"
 
 
+@pytest.mark.parametrize("host", ["::1", "[::1]"])
+async def test_a_peer_of_ipv6_is_asked_with_and_without_brackets(world: World, host: str) -> None:
+    """A replica of an earlier release wrote its address without."""
+    give_away(world, f"{host}:1")
+    assert "Cannot connect to host ::1:1 " in await refused(world)
+
+
 async def test_a_peer_that_is_away(world: World) -> None:
     give_away(world, "127.0.0.1:1")
     assert (await refused(world)).startswith("other serves shop/web and does not answer: ")
@@ -326,3 +335,10 @@ async def test_who_is_there_and_who_serves_what(world: World) -> None:
         "members": [{"instance": "me", "address": "127.0.0.1:1"}, {"instance": "other", "address": ""}],
         "shards": [{"shard": 0, "holder": "me", "scalers": 2}, {"shard": 1, "holder": None, "scalers": 1}],
     }
+
+
+async def test_readyz_is_not_for_who_could_take_nothing_over(world: World) -> None:
+    """An update that made all replicas such would else be through."""
+    world.trouble = "may not list leases"
+    async with world.client.get("/readyz") as response:
+        assert (response.status, await response.text()) == (503, "Leases: may not list leases\n")

@@ -36,6 +36,18 @@ async def test_without_a_namespace_for_leases_it_serves_everything_and_asks_nobo
         await one.run(stop)
 
 
+@pytest.mark.parametrize(
+    ("settings", "is_told"),
+    [(Settings(), False), (Settings(shards=2), True), (Settings(peer_address="10.0.0.7:8080"), True)],
+)
+async def test_who_looks_like_one_of_several_and_has_no_leases_is_told_of(
+    settings: Settings, is_told: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with _join(settings) as one:
+        assert one.trouble() == ""
+    assert ("set LEASE_NAMESPACE" in caplog.text) is is_told
+
+
 async def test_alone_it_counts_as_holding_the_only_shard() -> None:
     metrics = Metrics()
     async with _join(Settings(), metrics):

@@ -99,6 +99,20 @@ def test_endpoint_by_address(address: str, endpoint: tuple[str, int]) -> None:
     assert _read(HTTP_ADDRESS=address).http_endpoint == endpoint
 
 
+@pytest.mark.parametrize(
+    ("given", "address"),
+    [
+        ("10.0.0.7:8080", "10.0.0.7:8080"),
+        ("fd00::7:8080", "[fd00::7]:8080"),
+        ("[fd00::7]:8080", "[fd00::7]:8080"),
+        ("pod.shop:80", "pod.shop:80"),
+    ],
+)
+def test_a_peer_address_of_ipv6_gets_its_brackets(given: str, address: str) -> None:
+    """A pod's own address comes without them."""
+    assert _read(PEER_ADDRESS=given).peer_address == address
+
+
 def test_every_setting_is_documented_under_itself() -> None:
     tree = ast.parse(inspect.getsource(settings_module))
     body = next(node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "Settings").body

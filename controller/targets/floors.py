@@ -8,17 +8,23 @@ that is not the one that was set here is the user's own. Must not talk to anybod
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+import re
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from controller.spec import GROUP
 
 ANNOTATION = f"{GROUP}/floor"
+_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
+"""As objects are named. Whoever may annotate an autoscaler writes it, and it becomes part of a path."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Floor:
-    """`own`: the minReplicas of the user; `set`: the one that was written over it, for `scaler` (its name) of `uid`."""
+    """`own`: the minReplicas of the user; `set`: the one that was written over it, for `scaler` (its name) of `uid`.
+
+    `scaler`: empty where it is not known, or no name that one could have.
+    """
 
     scaler: str
     uid: str
@@ -31,12 +37,14 @@ class Floor:
         try:
             kept = json.loads((autoscaler["metadata"].get("annotations") or {})[ANNOTATION])
             floor = cls(scaler=kept["scaler"], uid=kept["uid"], own=kept["own"], set=kept["set"])
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, RecursionError):
             return None
         is_good = all(type(one) is str for one in (floor.scaler, floor.uid)) and all(
             type(one) is int and one >= 0 for one in (floor.own, floor.set)
         )
-        return floor if is_good else None
+        if not is_good or floor.own > floor.set:
+            return None
+        return floor if _NAME.fullmatch(floor.scaler) else replace(floor, scaler="")
 
     def text(self) -> str:
         """As an annotation's value."""

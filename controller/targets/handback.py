@@ -75,14 +75,14 @@ class HandBack:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Compare now and then until `stop` is set."""
-        due = 0.0
+        due, tries = 0.0, 0
         while not stop.is_set():
             if self._is_complete():
                 ended = self._ended()
                 if ended or _loop_time() >= due:
                     self._raised -= ended
-                    is_done = await self.once()
-                    due = _loop_time() + (EVERY_SECONDS if is_done else PULSE_SECONDS)
+                    tries = 0 if await self.once() else tries + 1
+                    due = _loop_time() + _pause(tries)
             try:
                 await asyncio.wait_for(stop.wait(), PULSE_SECONDS)
             except TimeoutError:
@@ -122,6 +122,8 @@ class HandBack:
             where = f"{metadata['namespace']}/{metadata['name']}"
             log.warning("a floor is not given back yet", extra={"autoscaler": where, "error": str(error)})
             return not isinstance(error, ConflictError | InvalidError)
+        except Exception:
+            log.exception("unforeseen error", extra={"autoscaler": f"{metadata['namespace']}/{metadata['name']}"})
         return True
 
     async def _is_left(self, autoscaler: Json) -> bool:
@@ -160,6 +162,11 @@ class HandBack:
         await self._api.json_patch(path(namespace, name), _without_us(found))
         told = {"autoscaler": f"{namespace}/{name}", "before": before, "after": after, "raised_by": floor.scaler}
         log.info("a floor is given back", extra=told)
+
+
+def _pause(tries: int) -> float:
+    """A change meanwhile is met again soon; what is refused again and again, by a policy as it may be, ever later."""
+    return min(EVERY_SECONDS, PULSE_SECONDS * 2.0 ** min(tries - 1, 16)) if tries else EVERY_SECONDS
 
 
 def _writer(autoscaler: Json) -> str:

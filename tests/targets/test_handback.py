@@ -125,11 +125,50 @@ async def test_a_copy_of_the_autoscaler_keeps_its_user_s_floor(hand_back: HandBa
     assert floor(server) == 2
 
 
-@pytest.mark.parametrize("text", ["{", '{"own": 2}'])
+@pytest.mark.parametrize("text", ["{", '{"own": 2}', "[" * 100_000, '{"scaler":"a","uid":"b","own":9,"set":7}'])
 async def test_what_cannot_be_ours_is_not_touched(hand_back: HandBack, server: FakeApiServer, text: str) -> None:
     server.objects[PATH]["metadata"]["annotations"][ANNOTATION] = text
     assert await hand_back.once()
     assert (floor(server), server.of("PATCH")) == (7, [])
+
+
+async def test_whose_floor_has_a_name_that_leads_elsewhere_is_given_back(
+    hand_back: HandBack, server: FakeApiServer
+) -> None:
+    """Anybody who may annotate an autoscaler may write one; it must ask for no other path."""
+    raised(server, kept=Floor(scaler="?watch=1", uid="u", own=2, set=7))
+    server.lists[SCALER.rpartition("/")[0] + "/"] = [{"metadata": {}}]
+    assert await hand_back.once()
+    assert (floor(server), [call.path for call in server.of("GET")]) == (2, [LIST, PATH])
+
+
+async def test_one_that_cannot_be_understood_holds_up_no_other(hand_back: HandBack, server: FakeApiServer) -> None:
+    server.objects[SCALER] = {"metadata": {"name": "early"}}
+    other = autoscaler(7, kept=Floor(scaler="gone", uid="g", own=3, set=7))
+    other["metadata"]["name"] = "other"
+    server.lists[LIST].append(other)
+    server.objects[PATH.replace("/web", "/other")] = other
+    await hand_back.once()
+    assert (floor(server), lowest(server.objects[PATH.replace("/web", "/other")])) == (7, 3)
+
+
+async def test_what_is_refused_for_ever_is_tried_ever_later(
+    hand_back: HandBack, server: FakeApiServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As by a policy that wants a higher floor: not every second, with a list of all of them each time."""
+    monkeypatch.setattr(handback, "PULSE_SECONDS", 0.02)
+    server.raw["PATCH", PATH] = lambda: status(422, "a policy refuses it")
+    stop = asyncio.Event()
+    run = asyncio.create_task(hand_back.run(stop))
+    await asyncio.sleep(1.0)
+    stop.set()
+    await run
+    assert 3 <= len(server.of("GET", LIST)) <= 8
+
+
+@pytest.mark.parametrize(("tries", "seconds"), [(0, 60.0), (1, 1.0), (2, 2.0), (6, 32.0), (7, 60.0), (10_000, 60.0)])
+def test_a_pause_grows_to_that_between_comparisons(tries: int, seconds: float) -> None:
+    assert handback._pause(tries) == seconds
 
 
 async def test_only_who_serves_the_scaler_gives_back(

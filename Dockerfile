@@ -83,6 +83,9 @@ ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
     PYTHONUNBUFFERED=1 \
     OPENBLAS_NUM_THREADS=1 \
     HOME=/tmp
+# Bases bring their standard library as source, and below a read-only root each start would compile it anew. Without a
+# check at run time: nobody can change a source there, and a layer need not keep the times of files.
+RUN ["python", "-c", "import compileall, os, py_compile, sys; sys.exit(not compileall.compile_dir(os.path.dirname(os.__file__), quiet=1, force=True, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH))"]
 WORKDIR /app
 # The builder makes the folder as the user who is set, and nobody at run time may own a part of the program.
 USER 65532:65532

@@ -1,8 +1,9 @@
 """What does the Dockerfile say, and what comes of it without an engine? Reads it, and follows its steps in folders.
 
 Each stage gets a folder of its own as its root. What it copies is copied there, what it runs is run there with this
-machine's Python in place of the base's: steps must therefore name files relative to their WORKDIR. An instruction that
-is not understood is an error, so that what is tested here cannot drift away from what an engine does.
+machine's Python in place of the base's: steps must therefore name files relative to their WORKDIR. What root runs
+without a shell works on the base itself, of which there is a copy of this machine's standard library. An instruction
+that is not understood is an error, so that what is tested here cannot drift away from what an engine does.
 """
 
 from __future__ import annotations
@@ -25,6 +26,25 @@ FILE = ROOT / "Dockerfile"
 IGNORE = ROOT / ".dockerignore"
 TOOLS_STEP = "requirements-setup.lock"
 """In a RUN, it makes ready what .venv has been made ready with from the same file: not done again."""
+
+BASE_LIBRARY = "usr/lib"
+"""Where distroless has the folder of Python's standard library."""
+
+NOT_OF_A_BASE = (
+    "__pycache__",
+    "config-*",
+    "idlelib",
+    "lib2to3",
+    "site-packages",
+    "test",
+    "tests",
+    "tkinter",
+    "turtledemo",
+)
+"""Of this machine's standard library; distroless brings none of it."""
+
+ADMIN = "0:0"
+"""As USER writes root."""
 
 OURS = {"UV_NO_CACHE": "false"}
 """Variables that win over the Dockerfile's ENV: packages come from the cache of `make setup`."""
@@ -113,7 +133,8 @@ class Dockerfile:
 class Follower:
     """Follows stages into folders below `place`, with `given` build arguments and `python` for that of the base.
 
-    What is run as a list of words is run in a Jail, as where there is no shell, with `contained` as further variables.
+    What is run as a list of words is run in a Jail, as where there is no shell, with `contained` as further variables;
+    as root, on a copy of the base's standard library: what that adds to it is in the stage's folder.
     """
 
     dockerfile: Dockerfile
@@ -134,12 +155,21 @@ class Follower:
         if stage.base in self.dockerfile.stages:
             shutil.copytree(self.root(stage.base), root, symlinks=True, copy_function=os.link)
         root.mkdir(exist_ok=True)
+        user = self._user(stage.base)
         for step in stage.steps:
             if step.keyword == "COPY":
                 self._copy(step, root, self._workdir(stage))
             elif step.keyword == "RUN":
-                self._run(step, stage, root)
+                self._run(step, stage, root, user)
+            elif step.keyword == "USER":
+                user = step.text
         return root
+
+    def _user(self, name: str) -> str:
+        """Who runs in a stage in the end; empty where the base says so."""
+        lineage = self.dockerfile.lineage(name) if name in self.dockerfile.stages else []
+        told = [step.text for stage in lineage for step in stage.all("USER")]
+        return told[-1] if told else ""
 
     def _workdir(self, stage: Stage) -> PurePosixPath:
         told = [step.text for each in self.dockerfile.lineage(stage.name) for step in each.all("WORKDIR")]
@@ -153,12 +183,15 @@ class Follower:
             found = self.root(stages[0]) / source.lstrip("/") if stages else _of_context(source)
             _put(found, place, into=target.endswith(("/", ".")) and found.is_file())
 
-    def _run(self, step: Instruction, stage: Stage, root: Path) -> None:
+    def _run(self, step: Instruction, stage: Stage, root: Path, user: str) -> None:
         if TOOLS_STEP in step.text:
             return
         own = self.dockerfile.environment(stage.name) | self.dockerfile.given_to(stage, self.given)
         workdir = self._workdir(stage)
-        if step.text.startswith("["):
+        if step.text.startswith("[") and user == ADMIN:
+            home = standard_library(self.python, Path(tempfile.mkdtemp(dir=self.place)))
+            _move(run_on_base(step.words, own, home, self.python), home / "lib", root / BASE_LIBRARY)
+        elif step.text.startswith("["):
             self._run_contained(step.words, own, root, workdir)
         else:
             self._run_here(step.text, own, root / workdir)
@@ -179,6 +212,22 @@ class Follower:
         told = subprocess.run(command, cwd=workdir, env=environment, capture_output=True, text=True, check=False)
         if told.returncode:
             raise RuntimeError(f"RUN {line}\n{told.stdout}{told.stderr}")
+
+
+def standard_library(python: Path, home: Path) -> Path:
+    """Make `home` a prefix with a copy of the standard library of `python`, as source, and give it back."""
+    command = (python, "-S", "-c", "import os; print(os.path.dirname(os.__file__))")
+    found = Path(subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip())
+    shutil.copytree(found, home / "lib" / found.name, ignore=shutil.ignore_patterns(*NOT_OF_A_BASE))
+    return home
+
+
+def run_on_base(words: list[str], own: Mapping[str, str], home: Path, python: Path = PYTHON) -> list[Path]:
+    """Run `words`, the first being `python`, with the standard library below `home`; the files that are new there."""
+    before = _files(home)
+    command = (python, "-S", *words[1:])
+    subprocess.run(command, env={**own, "PYTHONHOME": str(home)}, check=True, stdout=subprocess.DEVNULL)
+    return sorted(_files(home) - before)
 
 
 def expand(text: str, known: Mapping[str, str]) -> str:
@@ -222,6 +271,18 @@ def _argument(step: Instruction) -> tuple[str, str]:
 def _pairs(text: str) -> dict[str, str]:
     """What ENV and LABEL are given."""
     return {name: quoted or plain for name, quoted, plain in re.findall(r'([\w.]+)=(?:"([^"]*)"|(\S*))', text)}
+
+
+def _files(folder: Path) -> set[Path]:
+    return {path for path in folder.rglob("*") if path.is_file()}
+
+
+def _move(files: list[Path], folder: Path, place: Path) -> None:
+    """Files below `folder` to the same paths below `place`."""
+    for file in files:
+        target = place / file.relative_to(folder)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        file.rename(target)
 
 
 def _of_context(source: str) -> Path:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
 import tomllib
+from importlib.util import cache_from_source
+from pathlib import Path
 
 import pytest
 
 from controller import RELEASE
 from controller.settings import Settings
-from tests.image.dockerfile import FILE, IGNORE, ROOT, Dockerfile, allowed, expand
+from tests.image.dockerfile import FILE, IGNORE, ROOT, Dockerfile, Instruction, allowed, expand, run_on_base
+from tests.image.jail import PYTHON
 
 OCI = "org.opencontainers.image."
 DIGEST = "sha256:" + "1" * 64
@@ -21,6 +27,11 @@ GIVEN = {
     "VERSION": "1.2.3",
 }
 IMAGES = ("controller", "training")
+
+
+STDLIB = Path(os.__file__).parent
+MODULES = "import sys; print(*(each.__file__ for each in sys.modules.values() if getattr(each, '__file__', None)))"
+"""What a Python has loaded that did `-c` with the imports before it."""
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +97,54 @@ def test_the_folder_of_the_program_belongs_to_root(dockerfile: Dockerfile) -> No
     order = [step.keyword for step in dockerfile.stages["runtime"].steps if step.keyword in {"USER", "WORKDIR"}]
     assert order == ["USER", "WORKDIR", "USER"]
     assert dockerfile.stages["runtime"].all("USER")[0].text == "0:0"
+
+
+@pytest.fixture
+def home(dockerfile: Dockerfile, tmp_path: Path) -> Path:
+    """A prefix with as much of this Python's standard library, as source, as compiling needs; and `late`."""
+    library = tmp_path / "lib" / STDLIB.name
+    imports = _compiling(dockerfile).words[2].partition(";")[0] + ", concurrent.futures, filecmp, pathlib"
+    loaded = subprocess.run((PYTHON, "-S", "-c", f"{imports}; {MODULES}"), check=True, capture_output=True, text=True)
+    for source in map(Path, loaded.stdout.split()):
+        target = library / source.relative_to(STDLIB)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(source, target)
+    (library / "late.py").write_text("told = 'compiled'\n")
+    return tmp_path
+
+
+def _compiling(dockerfile: Dockerfile) -> Instruction:
+    return dockerfile.stages["runtime"].last("RUN")
+
+
+def test_the_standard_library_is_compiled_by_root_before_it_is_tried(dockerfile: Dockerfile) -> None:
+    order = [step.keyword for step in dockerfile.stages["runtime"].steps if step.keyword in {"USER", "RUN"}]
+    assert order == ["USER", "RUN", "USER"]
+    assert {dockerfile.stages[name].base for name in ("tried", "controller")} == {"runtime"}
+
+
+def test_every_module_of_the_standard_library_is_compiled(dockerfile: Dockerfile, home: Path) -> None:
+    fresh = run_on_base(_compiling(dockerfile).words, dockerfile.environment("runtime"), home)
+    sources = (home / "lib").rglob("*.py")
+    assert fresh == sorted(Path(cache_from_source(source)) for source in sources)
+
+
+def test_what_is_compiled_holds_whatever_time_a_layer_gives_its_source(dockerfile: Dockerfile, home: Path) -> None:
+    """Nobody reads the source again: another one, of another time, makes no difference."""
+    environment = dockerfile.environment("controller")
+    run_on_base(_compiling(dockerfile).words, environment, home)
+    (home / "lib" / STDLIB.name / "late.py").write_text("told = 'read anew'\n")
+    command = (PYTHON, "-S", "-c", "import late; print(late.told)")
+    told = subprocess.run(
+        command, check=True, capture_output=True, text=True, env={"PYTHONHOME": str(home)} | environment
+    )
+    assert told.stdout == "compiled\n"
+
+
+def test_a_standard_library_that_cannot_be_compiled_ends_the_build(dockerfile: Dockerfile, home: Path) -> None:
+    (home / "lib" / STDLIB.name / "late.py").write_text("no python")
+    with pytest.raises(subprocess.CalledProcessError):
+        run_on_base(_compiling(dockerfile).words, dockerfile.environment("runtime"), home)
 
 
 def test_the_controllers_image_runs_no_shell(dockerfile: Dockerfile) -> None:

@@ -225,7 +225,7 @@ def standard_library(python: Path, home: Path) -> Path:
 def run_on_base(words: list[str], own: Mapping[str, str], home: Path, python: Path = PYTHON) -> list[Path]:
     """Run `words`, the first being `python`, with the standard library below `home`; the files that are new there."""
     before = _files(home)
-    command = (python, "-S", *words[1:])
+    command = (str(python), "-S", *words[1:])
     subprocess.run(command, env={**own, "PYTHONHOME": str(home)}, check=True, stdout=subprocess.DEVNULL)
     return sorted(_files(home) - before)
 

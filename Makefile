@@ -54,6 +54,7 @@ bench: setup ## Measure cost, forecasts and decisions beside their baselines
 	@$(BIN)/python -m tests.bench.fleet
 	@$(BIN)/python -m tests.bench.aws
 	@$(BIN)/python -m tests.bench.keda
+	@$(BIN)/python -m tests.bench.shards
 	@$(BIN)/python -m tests.bench.experiments
 	@$(BIN)/python -m tests.bench.image
 	@$(BIN)/python -m tests.bench.decisions

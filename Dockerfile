@@ -86,14 +86,15 @@ ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
 # Bases bring their standard library as source, and below a read-only root each start would compile it anew. Without a
 # check at run time: nobody can change a source there, and a layer need not keep the times of files.
 RUN ["python", "-c", "import compileall, os, py_compile, sys; sys.exit(not compileall.compile_dir(os.path.dirname(os.__file__), quiet=1, force=True, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH))"]
+# Builders make folders, and some of them what they copy into, as the user who is set; nobody at run time may own a part
+# of the program. So whoever runs it is set last, in each stage below.
 WORKDIR /app
-# The builder makes the folder as the user who is set, and nobody at run time may own a part of the program.
-USER 65532:65532
 
 # Does it run on this base? There the build ends where it does not; nothing of this stage but what was copied in goes on.
 FROM runtime AS tried
 COPY --from=build /build/root/ /
 COPY image/smoke.py /opt/smoke/smoke.py
+USER 65532:65532
 ENV PYTHONPATH=/app:/opt/predictive-scaler/lib:/opt/smoke
 RUN ["python", "-m", "smoke"]
 
@@ -101,6 +102,7 @@ FROM runtime AS controller
 COPY --from=tried /opt/predictive-scaler /opt/predictive-scaler
 COPY --from=tried /app /app
 COPY --from=tried /usr/local/share/sbom /usr/local/share/sbom
+USER 65532:65532
 ENV PREDICTIVE_SCALER_HTTP_ADDRESS=0.0.0.0:8080
 EXPOSE 8080
 ENTRYPOINT ["python", "-m", "controller"]

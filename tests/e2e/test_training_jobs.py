@@ -208,7 +208,13 @@ def rendered(kubelet: Kubelet, given: Object, *parts: str) -> str:
     file.write_text(yaml.safe_dump(given))
     only = [f"--show-only=templates/{part}.yaml" for part in parts]
     return kubelet.sandbox.helm(
-        "template", "fleet", str(install.CHART), f"--namespace={kubelet.namespace}", f"--values={file}", *only
+        "template",
+        "fleet",
+        str(install.CHART),
+        f"--namespace={kubelet.namespace}",
+        f"--values={file}",
+        "--skip-tests",
+        *only,
     )
 
 

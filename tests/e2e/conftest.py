@@ -110,5 +110,9 @@ def cloud(scene: Scene, aws: Place, controller: Controller) -> Cloud:
 
 
 @pytest.fixture
-def scene(sandbox: Sandbox, reader: Reader, exporter: Exporter, prometheus: Prometheus, namespace: str) -> Scene:
-    return Scene(sandbox=sandbox, reader=reader, exporter=exporter, prometheus=prometheus, namespace=namespace)
+def scene(
+    sandbox: Sandbox, reader: Reader, exporter: Exporter, prometheus: Prometheus, namespace: str
+) -> Iterator[Scene]:
+    """Its scalers end with the test: a namespace is emptied half a minute later, and till then they would go on."""
+    yield Scene(sandbox=sandbox, reader=reader, exporter=exporter, prometheus=prometheus, namespace=namespace)
+    sandbox.kubectl("delete", "psc", "--all", "-n", namespace, "--wait=false")

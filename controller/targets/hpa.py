@@ -17,18 +17,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NoReturn
 
-from controller.kubernetes_api import (
-    ApiError,
-    ConflictError,
-    Json,
-    KubernetesApi,
-)
+from controller.kubernetes_api import ApiError, Json, KubernetesApi
 from controller.ports import Target, TargetError, TargetReason, TargetState
 from controller.registry import Scaler
 from controller.spec import FLOOR_KIND, FLOOR_VERSION, FloorRef, TargetRef
 from controller.targets.claims import Claims, Field, note
+from controller.targets.conflicts import retry_on_conflict
 from controller.targets.floors import ANNOTATION, Floor, lowest, own
-from controller.targets.scale import WRITE_ATTEMPTS, failure
+from controller.targets.scale import failure
 
 LOOK_SECONDS = 30.0
 """So often what the autoscaler scales is looked at, for its pods and how many of them are ready."""
@@ -99,24 +95,27 @@ class FloorTarget:
             _fail(namespace, ref, "patch", error)
         self._claims.wrote(Field.of(namespace, ref), replicas)
 
-    async def _apply(
-        self, namespace: str, ref: FloorRef, state: TargetState, replicas: int, attempts: int = WRITE_ATTEMPTS
-    ) -> None:
+    async def _apply(self, namespace: str, ref: FloorRef, state: TargetState, replicas: int) -> None:
         """Again when the object changed but neither its floor nor its bounds: its status changes all the time."""
-        scaler, kept = self._scaling(namespace, ref), state.lowest or 0
-        floor = Floor(
+        where = path(namespace, ref.name)
+
+        async def send(found: TargetState) -> None:
+            floor = self._floor(namespace, ref, found.lowest or 0, replicas)
+            await self._api.apply(where, applied(ref.name, found.resource_version, floor))
+
+        async def again() -> TargetState:
+            return _state(await self._api.get(where))
+
+        await retry_on_conflict(state, send=send, again=again, basis=_sizes)
+
+    def _floor(self, namespace: str, ref: FloorRef, kept: int, replicas: int) -> Floor:
+        scaler = self._scaling(namespace, ref)
+        return Floor(
             scaler="" if scaler is None else scaler.name,
             uid="" if scaler is None else scaler.uid,
             own=kept,
             set=kept if replicas <= max(kept, 1) else replicas,
         )
-        try:
-            await self._api.apply(path(namespace, ref.name), applied(ref.name, state.resource_version, floor))
-        except ConflictError:
-            found = _state(await self._api.get(path(namespace, ref.name))) if attempts > 1 else None
-            if found is None or _sizes(found) != _sizes(state):
-                raise
-            await self._apply(namespace, ref, found, replicas, attempts - 1)
 
     async def _looked_at(self, namespace: str, ref: FloorRef, autoscaler: Json) -> _Below:
         known = self._below.get((namespace, ref.name))

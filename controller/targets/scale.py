@@ -35,14 +35,12 @@ from controller.kubernetes_api import (
 from controller.ports import TargetError, TargetReason, TargetState
 from controller.spec import TargetRef
 from controller.targets.claims import Claims, Field, note
+from controller.targets.conflicts import retry_on_conflict
 from controller.targets.workloads import Workloads
 
 DISCOVERY_SECONDS = 600.0
 DOUBT_SECONDS = 15.0
 """Discovery younger than this is believed even when something was not found: many missing targets ask once."""
-
-WRITE_ATTEMPTS = 3
-"""So often a size is written to an object that others keep changing, before it is left to the next tick."""
 
 _SCALE = {"apiVersion": "autoscaling/v1", "kind": "Scale"}
 
@@ -104,19 +102,18 @@ class ScaleTarget:
             self._fail(namespace, ref, "patch", error)
         self._claims.wrote(Field.of(namespace, ref), replicas)
 
-    async def _patch(
-        self, path: str, ref: TargetRef, state: TargetState, replicas: int, attempts: int = WRITE_ATTEMPTS
-    ) -> None:
+    async def _patch(self, path: str, ref: TargetRef, state: TargetState, replicas: int) -> None:
         """Again when the object changed but not its size: a status changes with every pod, most while scaling."""
-        metadata = {"name": ref.name, "resourceVersion": state.resource_version}
-        body: Json = {**_SCALE, "metadata": metadata, "spec": {"replicas": replicas}}
-        try:
+
+        async def send(found: TargetState) -> None:
+            metadata = {"name": ref.name, "resourceVersion": found.resource_version}
+            body: Json = {**_SCALE, "metadata": metadata, "spec": {"replicas": replicas}}
             await (self._api.merge_patch(path, body) if _is_custom(ref) else self._api.apply(path, body))
-        except ConflictError:
-            found = _state(await self._api.get(path)) if attempts > 1 else None
-            if found is None or found.replicas != state.replicas:
-                raise
-            await self._patch(path, ref, found, replicas, attempts - 1)
+
+        async def again() -> TargetState:
+            return _state(await self._api.get(path))
+
+        await retry_on_conflict(state, send=send, again=again, basis=lambda found: found.replicas)
 
     async def plural(self, ref: TargetRef) -> str:
         """What RBAC calls the target's kind, such as "deployments". Raises TargetError where it cannot be scaled."""

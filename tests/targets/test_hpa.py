@@ -12,9 +12,9 @@ from controller.ports import TargetError, TargetReason, TargetState
 from controller.registry import Scaler
 from controller.spec import FloorRef
 from controller.targets.claims import Claims, Field
+from controller.targets.conflicts import WRITE_ATTEMPTS
 from controller.targets.floors import ANNOTATION, Floor
 from controller.targets.hpa import FloorTarget
-from controller.targets.scale import WRITE_ATTEMPTS
 from tests.builders import scaler
 from tests.fakes import FakeTarget
 from tests.servers.kubernetes import FakeApiServer, status

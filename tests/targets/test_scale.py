@@ -12,7 +12,8 @@ from controller.kubernetes_api import KubernetesApi
 from controller.ports import TargetError, TargetReason, TargetState
 from controller.spec import TargetRef
 from controller.targets.claims import Claims, Field
-from controller.targets.scale import WRITE_ATTEMPTS, ScaleTarget
+from controller.targets.conflicts import WRITE_ATTEMPTS
+from controller.targets.scale import ScaleTarget
 from tests.servers.kubernetes import FakeApiServer, status
 
 DEPLOYMENT = TargetRef(api_version="apps/v1", kind="Deployment", name="api")

@@ -27,7 +27,7 @@ from controller.fence import Left
 from controller.kubernetes_api import TimedOutError
 from controller.leases import SHARDS
 from tests.builders import NOW
-from tests.replicas import Replica, Store, World, written
+from tests.elections import Replica, Store, World, written
 
 FAIL_OVER = LEASE_SECONDS + 2.0
 

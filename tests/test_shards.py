@@ -10,7 +10,7 @@ from controller.election import LEASE_SECONDS, Member
 from controller.registry import Registry, Scaler
 from controller.shards import Alone, Shards, key_of
 from tests.builders import body, scaler
-from tests.replicas import World
+from tests.elections import World
 
 NODES: dict[str, Any] = {
     "targetRef": {"kind": "AutoScalingGroup", "name": "nodes", "region": "eu-central-1"},

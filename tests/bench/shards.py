@@ -31,7 +31,7 @@ from controller.scheduler import Scheduler
 from controller.shards import Alone, Serving, Shards
 from tests.bench.ticks import Bench
 from tests.builders import STEP
-from tests.replicas import Heard, Line, Store
+from tests.elections import Heard, Line, Store
 
 SCALERS = 3000
 SHARDS = 12

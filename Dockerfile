@@ -103,7 +103,7 @@ COPY --from=tried /opt/predictive-scaler /opt/predictive-scaler
 COPY --from=tried /app /app
 COPY --from=tried /usr/local/share/sbom /usr/local/share/sbom
 USER 65532:65532
-ENV PREDICTIVE_SCALER_HTTP_ADDRESS=0.0.0.0:8080
+ENV PREDICTIVE_SCALER_HTTP_ADDRESS=:8080
 EXPOSE 8080
 ENTRYPOINT ["python", "-m", "controller"]
 CMD []

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import logging
 import os
 import signal
@@ -168,10 +169,22 @@ async def _listening(application: web.Application, settings: Settings) -> AsyncI
     runner = web.AppRunner(application, access_log=None)
     await runner.setup()
     try:
-        await web.TCPSite(runner, *settings.http_endpoint).start()
+        await _listen(runner, settings)
         yield
     finally:
         await runner.cleanup()
+
+
+async def _listen(runner: web.AppRunner, settings: Settings) -> None:
+    trouble, cause = "", None
+    try:
+        await web.TCPSite(runner, *settings.http_endpoint).start()
+    except OSError as error:
+        trouble, cause = error.strerror or str(error), error
+    if not runner.addresses:  # of a family that the kernel has not, asyncio makes no socket and says nothing
+        trouble = trouble or os.strerror(errno.EAFNOSUPPORT)
+        words = f"cannot listen at {settings.http_address}: {trouble}; name another address or port, or free this one"
+        raise SettingsError(f"PREDICTIVE_SCALER_HTTP_ADDRESS: {words}") from cause
 
 
 @contextlib.asynccontextmanager

@@ -163,7 +163,7 @@ class ExternalScaler:
 
 @contextlib.asynccontextmanager
 async def serving(scaler: ExternalScaler, address: str, tls: Path | None = None) -> AsyncIterator[int]:
-    """Serve at `address` (HOST:PORT; port 0: any) until the block ends; gives the port. Raises SettingsError.
+    """Serve at `address` (HOST:PORT or :PORT; port 0: any) until the block ends; gives the port. Raises SettingsError.
 
     `tls`: a directory with tls.crt and tls.key, and client-ca.crt where clients must show a certificate that it signed;
     they are read anew for each connection, so they can be renewed. None: plain.
@@ -204,8 +204,10 @@ def _handlers(scaler: ExternalScaler) -> grpc.GenericRpcHandler:
 
 
 def _bind(server: grpc.aio.Server, address: str, tls: Path | None) -> int:
+    """For gRPC, [::] is every address of either family, also where there is no IPv6; a port alone it does not take."""
+    at = f"[::]{address}" if address.startswith(":") else address
     try:
-        return server.add_insecure_port(address) if tls is None else server.add_secure_port(address, _credentials(tls))
+        return server.add_insecure_port(at) if tls is None else server.add_secure_port(at, _credentials(tls))
     except RuntimeError as error:
         message = f"PREDICTIVE_SCALER_KEDA_ADDRESS: cannot listen at {address}; name another port, or free this one"
         raise SettingsError(message) from error

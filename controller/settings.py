@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
+from ipaddress import IPv6Address
 from pathlib import Path
 from typing import Self
 
@@ -40,7 +41,8 @@ class Settings:
     means public addresses only; https://models.internal/ vouches for that host, wherever it is. "none" means none."""
 
     http_address: str = "127.0.0.1:8080"
-    """Where /metrics, /healthz, /readyz and the read-only API listen."""
+    """Where /metrics, /healthz, /readyz and the read-only API listen, as HOST:PORT; :PORT is every address of this
+    machine, of IPv4 and IPv6, whichever it has."""
 
     namespaces: tuple[str, ...] = ()
     """Namespaces to watch, separated by ','; none means all."""
@@ -77,7 +79,7 @@ class Settings:
     nowhere."""
 
     keda_address: str = ""
-    """Where KEDA's external scaler is served, as HOST:PORT; empty: not at all."""
+    """Where KEDA's external scaler is served, as HOST:PORT or :PORT; empty: not at all."""
 
     keda_tls: Path | None = None
     """A directory with tls.crt and tls.key to serve it with, and with client-ca.crt where clients must show a
@@ -96,10 +98,10 @@ class Settings:
         return cls(**{name: _READERS.get(name, _text)(name, text) for name, text in given.items() if text})  # type: ignore[arg-type]  # each reader gives its field's type
 
     @property
-    def http_endpoint(self) -> tuple[str, int]:
-        """Host and port of `http_address`."""
+    def http_endpoint(self) -> tuple[str | None, int]:
+        """Host and port of `http_address`; None is every address."""
         host, _, port = self.http_address.rpartition(":")
-        return host.strip("[]"), int(port)
+        return host.strip("[]") or None, int(port)
 
 
 def _text(name: str, text: str) -> str:
@@ -142,10 +144,30 @@ def _one_of(*choices: str) -> Callable[[str, str], str]:
 
 
 def _address(name: str, text: str) -> str:
-    host, separator, port = text.rpartition(":")
-    if not (host and separator and port.isdecimal() and int(port) <= MAX_PORT):
-        raise _refused(name, text, "HOST:PORT, e.g. 0.0.0.0:8080")
-    return text
+    host, _, port = text.rpartition(":")
+    if not (_is_host(host) and _is_port(port)):
+        raise _refused(name, text, "HOST:PORT, e.g. 0.0.0.0:8080 or [::1]:8080")
+    return bracketed(text)
+
+
+def _listening(name: str, text: str) -> str:
+    """Where a server listens: beside HOST:PORT also :PORT, which is every address, as elsewhere in Kubernetes."""
+    return text if text.startswith(":") and _is_port(text[1:]) else _address(name, text)
+
+
+def _is_host(text: str) -> bool:
+    """A name or an address; where there are colons, a whole one of IPv6."""
+    if not {":", "[", "]"} & set(text):
+        return bool(text)
+    try:
+        IPv6Address(text[1:-1] if text.startswith("[") and text.endswith("]") else text)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_port(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and int(text[:9]) <= MAX_PORT
 
 
 def bracketed(address: str) -> str:
@@ -155,10 +177,6 @@ def bracketed(address: str) -> str:
     """
     host, _, port = address.rpartition(":")
     return f"[{host}]:{port}" if ":" in host and not host.startswith("[") else address
-
-
-def _peer(name: str, text: str) -> str:
-    return bracketed(_address(name, text))
 
 
 def _url(name: str, text: str) -> str:
@@ -207,7 +225,7 @@ _READERS: dict[str, Callable[[str, str], object]] = {
     "models_cache": _path,
     "models_cache_mib": _positive("MiB"),
     "model_places": _places,
-    "http_address": _address,
+    "http_address": _listening,
     "namespaces": _words,
     "log_level": _one_of("DEBUG", "INFO", "WARNING", "ERROR"),
     "log_format": _one_of("json", "text"),
@@ -217,7 +235,7 @@ _READERS: dict[str, Callable[[str, str], object]] = {
     "lease_namespace": _label,
     "lease_name": _label,
     "shards": _shards,
-    "peer_address": _peer,
-    "keda_address": _address,
+    "peer_address": _address,
+    "keda_address": _listening,
     "keda_tls": _path,
 }

@@ -23,7 +23,7 @@ from controller.peers import HEADER, Peers
 from controller.registry import Registry, Scaler
 from controller.shards import Alone
 from tests.builders import NOW, account, body, seconds
-from tests.servers.loopback import serve
+from tests.servers.loopback import needs_ipv6, serve
 
 
 class Shared(Alone):
@@ -309,6 +309,15 @@ async def test_a_peer_of_ipv6_is_asked_with_and_without_brackets(world: World, h
     """A replica of an earlier release wrote its address without."""
     give_away(world, f"{host}:1")
     assert "Cannot connect to host ::1:1 " in await refused(world)
+
+
+@needs_ipv6
+@pytest.mark.parametrize("is_bracketed", [False, True])
+async def test_a_peer_of_ipv6_answers(world: World, *, is_bracketed: bool) -> None:
+    peer = Peer()
+    async with serve(peer.handle, host="::1") as address:
+        give_away(world, address if is_bracketed else address.replace("[", "").replace("]", ""))
+        assert await world.json(PATH) == {"from": "other"}
 
 
 async def test_a_peer_that_is_away(world: World) -> None:

@@ -25,6 +25,7 @@ from controller.settings import SettingsError
 from controller.status import timestamp
 from sandbox.certificates import Authority, KeyPair
 from tests.builders import NOW, body, seconds
+from tests.servers.loopback import needs_ipv6
 
 ROOT = Path(__file__).parent.parent
 GENERATED = "controller/externalscaler/externalscaler"
@@ -104,10 +105,10 @@ class World:
 
 
 @asynccontextmanager
-async def _asking(world: World) -> AsyncIterator[Asker]:
+async def _asking(world: World, at: str = "127.0.0.1:0", host: str = "127.0.0.1") -> AsyncIterator[Asker]:
     async with AsyncExitStack() as stack:
-        port = await stack.enter_async_context(serving(world.scaler(), "127.0.0.1:0"))
-        yield Asker(await stack.enter_async_context(grpc.aio.insecure_channel(f"127.0.0.1:{port}")))
+        port = await stack.enter_async_context(serving(world.scaler(), at))
+        yield Asker(await stack.enter_async_context(grpc.aio.insecure_channel(f"{host}:{port}")))
 
 
 @pytest.fixture
@@ -291,6 +292,18 @@ class TestServing:
             with pytest.raises(SettingsError, match=f"KEDA_ADDRESS: cannot listen at 127.0.0.1:{port}; name another"):
                 async with serving(world.scaler(), f"127.0.0.1:{port}"):
                     pytest.fail("two listen at one port")
+
+    @pytest.mark.parametrize(
+        ("at", "host"),
+        [
+            (":0", "127.0.0.1"),
+            pytest.param(":0", "[::1]", marks=needs_ipv6),
+            pytest.param("[::1]:0", "[::1]", marks=needs_ipv6),
+        ],
+    )
+    async def test_either_family(self, world: World, at: str, host: str) -> None:
+        async with _asking(world, at, host) as asker:
+            assert (await asker.metric_spec()).metricSpecs[0].targetSize == 1
 
     async def test_a_directory_without_certificates(self, world: World, tmp_path: Path) -> None:
         with pytest.raises(SettingsError, match=r"KEDA_TLS: .*tls.key cannot be read \(No such file or directory\)"):

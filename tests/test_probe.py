@@ -12,7 +12,7 @@ from aiohttp import web
 from controller.probe import main
 from tests.builders import body
 from tests.servers.kubernetes import FakeApiServer, status
-from tests.servers.loopback import serve
+from tests.servers.loopback import needs_ipv6, serve
 
 LIST = "/apis/predictivescaler.dev/v1alpha1/predictivescalers"
 SHOP = "/apis/predictivescaler.dev/v1alpha1/namespaces/shop/predictivescalers"
@@ -50,6 +50,17 @@ def service() -> Service:
 async def address(service: Service) -> AsyncIterator[str]:
     async with serve(service.handle) as address:
         yield address
+
+
+@needs_ipv6
+async def test_a_controller_that_has_ipv6_only(
+    server: FakeApiServer, service: Service, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.lists[LIST] = []
+    async with serve(service.handle, host="::1") as address:
+        assert await probe(address) == 0
+    assert f"ok    controller: {address} is ready" in capsys.readouterr().out
+    assert address.startswith("http://[::1]:")
 
 
 async def probe(*arguments: str) -> int:

@@ -37,6 +37,9 @@ def test_an_empty_value_is_the_default(name: str) -> None:
         ("MODEL_PLACES", "s3://models/, oci://", ("s3://models/", "oci://")),
         ("MODEL_PLACES", "none", ()),
         ("HTTP_ADDRESS", "0.0.0.0:80", "0.0.0.0:80"),
+        ("HTTP_ADDRESS", ":80", ":80"),
+        ("HTTP_ADDRESS", "[::1]:80", "[::1]:80"),
+        ("HTTP_ADDRESS", "fe80::1%eth0:80", "[fe80::1%eth0]:80"),
         ("NAMESPACES", "shop, bank", ("shop", "bank")),
         ("LOG_LEVEL", "DEBUG", "DEBUG"),
         ("LOG_FORMAT", "text", "text"),
@@ -49,6 +52,8 @@ def test_an_empty_value_is_the_default(name: str) -> None:
         ("INSTANCE", "predictive-scaler-0", "predictive-scaler-0"),
         ("PEER_ADDRESS", "10.0.0.7:8080", "10.0.0.7:8080"),
         ("KEDA_ADDRESS", "0.0.0.0:9091", "0.0.0.0:9091"),
+        ("KEDA_ADDRESS", ":9091", ":9091"),
+        ("KEDA_ADDRESS", "::1:9091", "[::1]:9091"),
         ("KEDA_TLS", "/keda", Path("/keda")),
     ],
 )
@@ -61,7 +66,14 @@ def test_value_by_text(name: str, text: str, value: object) -> None:
     [
         ("PROMETHEUS_ADDRESS", "prometheus:9090"),
         ("HTTP_ADDRESS", "8080"),
-        ("HTTP_ADDRESS", ":8080"),
+        ("HTTP_ADDRESS", ":"),
+        ("HTTP_ADDRESS", ":65536"),
+        ("HTTP_ADDRESS", "::8080"),
+        ("HTTP_ADDRESS", "[::1]"),
+        ("HTTP_ADDRESS", "[::1]8080"),
+        ("HTTP_ADDRESS", "[::1:8080"),
+        ("HTTP_ADDRESS", "[]:8080"),
+        ("HTTP_ADDRESS", "localhost:80:80"),
         ("HTTP_ADDRESS", "localhost:http"),
         ("HTTP_ADDRESS", "localhost:65536"),
         ("LOG_LEVEL", "debug"),
@@ -85,6 +97,8 @@ def test_value_by_text(name: str, text: str, value: object) -> None:
         ("SHARDS", "257"),
         ("SHARDS", "1.5"),
         ("PEER_ADDRESS", "10.0.0.7"),
+        ("PEER_ADDRESS", ":8080"),
+        ("PEER_ADDRESS", "fd00:7:8080"),
         ("KEDA_ADDRESS", "9091"),
         ("HTTP_ADRESS", "localhost:80"),
     ],
@@ -94,8 +108,11 @@ def test_what_cannot_be_meant_is_refused_by_name(name: str, text: str) -> None:
         _read(**{name: text})
 
 
-@pytest.mark.parametrize(("address", "endpoint"), [("127.0.0.1:8080", ("127.0.0.1", 8080)), ("[::1]:80", ("::1", 80))])
-def test_endpoint_by_address(address: str, endpoint: tuple[str, int]) -> None:
+@pytest.mark.parametrize(
+    ("address", "endpoint"),
+    [("127.0.0.1:8080", ("127.0.0.1", 8080)), ("[::1]:80", ("::1", 80)), (":8080", (None, 8080))],
+)
+def test_endpoint_by_address(address: str, endpoint: tuple[str | None, int]) -> None:
     assert _read(HTTP_ADDRESS=address).http_endpoint == endpoint
 
 

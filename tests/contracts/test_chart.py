@@ -181,9 +181,9 @@ def test_the_controller_knows_every_setting_it_is_given(helm: Path) -> None:
         models_cache=MODELS_CACHE,
         models_cache_mib=64.0,
         model_places=("s3://models/", "oci://ghcr.io/me/"),
-        http_address="0.0.0.0:9090",
+        http_address=":9090",
         peer_address="10.0.0.7:9090",
-        keda_address="0.0.0.0:9092",
+        keda_address=":9092",
         keda_tls=KEDA_TLS,
         shards=6,
         namespaces=("shop", "search"),
@@ -194,7 +194,28 @@ def test_the_controller_knows_every_setting_it_is_given(helm: Path) -> None:
 
 def test_by_default_the_controller_listens_where_its_probes_ask(installed: list[Object]) -> None:
     settings = Settings.from_environment(environment(installed))
-    assert settings == replace(REPLICA, http_address="0.0.0.0:8080", models_cache=MODELS_CACHE)
+    assert settings == replace(REPLICA, http_address=":8080", models_cache=MODELS_CACHE)
+
+
+@pytest.mark.parametrize("at", ["0.0.0.0", "[::]"])
+def test_it_listens_at_the_address_that_is_named(helm: Path, at: str) -> None:
+    settings = Settings.from_environment(environment(rendered(helm, f"--set=listenAddress={at},keda.enabled=true")))
+    assert (settings.http_address, settings.keda_address) == (f"{at}:8080", f"{at}:9091")
+
+
+def test_a_pod_of_ipv6_tells_its_peers_an_address_with_brackets(
+    installed: list[Object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The node gives it without, and Kubernetes can put a port behind it and no more."""
+    monkeypatch.setitem(POD, "status.podIP", "fd00:10:244::7")
+    assert Settings.from_environment(environment(installed)).peer_address == "[fd00:10:244::7]:8080"
+
+
+def test_the_service_is_of_the_families_that_are_named(helm: Path, installed: list[Object]) -> None:
+    named = rendered(helm, "--set=service.ipFamilyPolicy=PreferDualStack,service.ipFamilies={IPv6,IPv4}")
+    service = only(named, "Service")["spec"]
+    assert (service["ipFamilyPolicy"], service["ipFamilies"]) == ("PreferDualStack", ["IPv6", "IPv4"])
+    assert not {"ipFamilyPolicy", "ipFamilies"} & only(installed, "Service")["spec"].keys()
 
 
 def test_placed_models_are_written_where_the_root_is_not(helm: Path) -> None:
@@ -258,6 +279,10 @@ def test_no_service_link_can_look_like_a_setting(installed: list[Object]) -> Non
         ("replicas=two", "at '/replicas': got string, want integer"),
         ("shards=0", "at '/shards': minimum: got 0, want 1"),
         ("service.port=80", "at '/service/port': minimum: got 80, want 1,024"),
+        ("listenAddress=::", "at '/listenAddress': '::' does not match pattern"),
+        ("listenAddress=0.0.0.0:80", "at '/listenAddress': '0.0.0.0:80' does not match pattern"),
+        ("service.ipFamilyPolicy=DualStack", "at '/service/ipFamilyPolicy': value must be one of '', 'SingleStack'"),
+        ("service.ipFamilies={IPv6,IPv6}", "at '/service/ipFamilies': items at 0 and 1 are equal"),
         ("image.digest=4f06", "at '/image/digest': '4f06' does not match pattern"),
         ("podDisruptionBudget.maxUnavailable=0", "at '/podDisruptionBudget/maxUnavailable': minimum: got 0, want 1"),
         ("metrics.serviceMonitor.interval=30", "at '/metrics/serviceMonitor/interval': got number, want string"),

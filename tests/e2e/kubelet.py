@@ -97,7 +97,8 @@ class Kubelet:
         for variable in container.get("env", ()):
             text = _field(pod, variable, address) if "valueFrom" in variable else variable["value"]
             text = re.sub(r"\$\((\w+)\)", lambda match: found[match[1]], text)
-            found[variable["name"]] = _replaced(text, folders | {"0.0.0.0": address})
+            text = f"{address}{text}" if text.startswith(":") else text  # every address, of a machine of its own
+            found[variable["name"]] = _replaced(text, folders)
         return found
 
     def _folder(self, pod: Object, mount: Object) -> Path:

@@ -165,7 +165,7 @@ def test_what_the_controllers_image_copies_was_tried_on_its_base(dockerfile: Doc
 
 
 def test_its_variables_are_settings(dockerfile: Dockerfile) -> None:
-    assert Settings.from_environment(dockerfile.environment("controller")).http_endpoint == ("0.0.0.0", 8080)
+    assert Settings.from_environment(dockerfile.environment("controller")).http_endpoint == (None, 8080)
 
 
 def test_the_build_gets_what_the_dockerfile_copies_and_nothing_else(dockerfile: Dockerfile) -> None:

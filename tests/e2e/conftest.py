@@ -21,6 +21,14 @@ from tests.e2e.models import write_constant
 from tests.e2e.reading import Reader
 
 STARTUP_OF_PODS = timedelta(seconds=1)
+LIMIT_SECONDS = 300  # of a test that names none: it may start a cluster and a controller, on a busy machine
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What stands still ends; what is slow does not."""
+    for item in items:
+        if item.get_closest_marker("e2e") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(LIMIT_SECONDS))
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

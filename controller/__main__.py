@@ -91,15 +91,17 @@ async def _serve(
         metrics=metrics.registry,
         alive=lambda: scheduler.alive,
         listed=lambda: relist.last,
+        silent=lambda: relist.silent,
         membership=membership,
         peers=peers,
         clock=_now,
     )
     metrics.count(registry)
+    metrics.count_silent(lambda: relist.silent)
     serving = _listening(http.application(), settings)
     keda = _answering_keda(settings, registry, relist, stop)
     idle = asyncio.Event()
-    async with contextlib.aclosing(peers), serving, keda, _watching(settings, registry):
+    async with contextlib.aclosing(peers), serving, keda, _watching(settings, registry, relist):
         log.info("started", extra={"address": settings.http_address, "namespaces": settings.namespaces or "all"})
         await asyncio.gather(
             relist.run(stop),
@@ -204,12 +206,16 @@ async def _answering_keda(
 
 
 @contextlib.asynccontextmanager
-async def _watching(settings: Settings, registry: Registry) -> AsyncIterator[None]:
+async def _watching(settings: Settings, registry: Registry, relist: Relist) -> AsyncIterator[None]:
     """Hand kopf's events over from its thread to this loop."""
     loop = asyncio.get_running_loop()
 
+    def take(kind: str | None, body: Mapping[str, Any]) -> None:
+        registry.apply(kind, body)
+        relist.heard(kind, body)
+
     def on_event(kind: str | None, body: Mapping[str, Any]) -> None:
-        loop.call_soon_threadsafe(registry.apply, kind, body)
+        loop.call_soon_threadsafe(take, kind, body)
 
     watch = Watch(namespaces=settings.namespaces, on_event=on_event)
     watch.start()

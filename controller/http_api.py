@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from datetime import datetime, timedelta
+from http import HTTPStatus
 from typing import Any
 
 from aiohttp import web
@@ -34,7 +35,8 @@ MOST = 1000  # records that one answer may hold, some megabytes
 class HttpApi:
     """Handlers over what the other parts hold.
 
-    `alive`: when the scheduler last looked for due scalers. `listed`: when a complete list last came.
+    `alive`: when the scheduler last looked for due scalers. `listed`: when a complete list last came. `silent`: the
+    watches that tell nothing, which lists cover for.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class HttpApi:
         membership: Membership,
         peers: Peers,
         clock: Callable[[], datetime],
+        silent: Callable[[], Sized] = tuple,
     ) -> None:
         self._registry = registry
         self._ledger = ledger
@@ -57,6 +60,7 @@ class HttpApi:
         self._membership = membership
         self._peers = peers
         self._clock = clock
+        self._silent = silent
 
     def application(self) -> web.Application:
         """The routes."""
@@ -78,10 +82,16 @@ class HttpApi:
         return self._verdict(self._alive(), STALLED, "the scheduler has not looked for due scalers")
 
     async def _readyz(self, _: web.Request) -> web.Response:
-        """A replica that waits is ready; one that could not take over is not, so that no update goes on over it."""
+        """A replica that waits is ready; one that could not take over is not, so that no update goes on over it.
+
+        One whose watch is silent could: it lists when it takes over, and once a minute.
+        """
         if trouble := self._membership.trouble():
             return web.Response(text=f"Leases: {trouble}\n", status=503)
-        return self._verdict(self._listed(), UNLISTED, "no list of PredictiveScalers has come from the API server")
+        answer = self._verdict(self._listed(), UNLISTED, "no list of PredictiveScalers has come from the API server")
+        if self._silent() and answer.status == HTTPStatus.OK:
+            answer.text = "ok, but the watch tells nothing: changes take up to a minute to be seen; the log says more\n"
+        return answer
 
     def _verdict(self, last: datetime | None, limit: timedelta, words: str) -> web.Response:
         if last is not None and self._clock() - last <= limit:

@@ -199,6 +199,10 @@ class Metrics:
     def _declare_process(self) -> None:
         """What is the controller's own and of no single scaler."""
         self._scalers = self._own_gauge("scalers", "PredictiveScalers known.")
+        self._silent = self._own_gauge(
+            "watches_silent",
+            "Watches that tell nothing of the changes that lists show: these take up to a minute to be seen. 0: well.",
+        )
         self._own_gauge("build_info", "1: the release that runs.", "release").labels(RELEASE).set(1.0)
         self._lag = self._histogram("tick_lag_seconds", "How late a scaler's tick began.")
         self._query = self._histogram("query_seconds", "How long a query to a metric system took.")
@@ -271,6 +275,10 @@ class Metrics:
     def count(self, scalers: Sized) -> None:
         """Expose how many PredictiveScalers are known, whenever that is asked."""
         self._scalers.set_function(lambda: len(scalers))
+
+    def count_silent(self, silent: Callable[[], Sized]) -> None:
+        """Expose how many watches are silent, whenever that is asked."""
+        self._silent.set_function(lambda: len(silent()))
 
     def count_shards(self, held: Callable[[], int]) -> None:
         """Expose how many shards this process serves, whenever that is asked."""

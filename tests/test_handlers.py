@@ -28,6 +28,9 @@ LISTS = f"{ROOT}/{PLURAL}"
 PATIENCE = 10.0
 """Seconds until a wait counts as failed; nothing is asserted about how long anything took."""
 
+RUINED = 3
+"""So many watches that failed are enough to see what comes of them."""
+
 
 def _resource(plural: str, kind: str, *, is_namespaced: bool) -> dict[str, Any]:
     verbs = ["get", "list", "watch", "patch"]
@@ -52,12 +55,18 @@ def _object(name: str, **changes: Any) -> dict[str, Any]:
 
 @dataclass
 class Server:
-    """Lists and watches; `refusals` lists answer with 403 before the first good one."""
+    """Lists and watches; `refusals` lists answer with 403 before the first good one.
+
+    `ruin`: how each watch fails as soon as it has begun: `expired` or `reset`. `ruined`: set once four have.
+    """
 
     items: list[dict[str, Any]] = field(default_factory=list)
     refusals: int = 0
     asked: list[tuple[str, str]] = field(default_factory=list)
     lists: int = 0
+    watches: int = 0
+    ruin: str = ""
+    ruined: asyncio.Event = field(default_factory=asyncio.Event)
     news: asyncio.Queue[dict[str, Any]] = field(default_factory=asyncio.Queue)
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
@@ -74,10 +83,21 @@ class Server:
         return web.json_response({"metadata": {"resourceVersion": "1"}, "items": self.items})
 
     async def _watch(self, request: web.Request) -> web.StreamResponse:
+        self.watches += 1
+        if self.watches > RUINED:
+            self.ruined.set()
+        if self.ruin == "reset":
+            assert request.transport is not None
+            request.transport.abort()
+        elif self.ruin == "expired":
+            self.news.put_nowait({"type": "ERROR", "object": EXPIRED})
         response = web.StreamResponse()
         await response.prepare(request)
         while True:
             await response.write(json.dumps(await self.news.get()).encode() + b"\n")
+
+
+EXPIRED = {"kind": "Status", "code": 410, "reason": "Expired", "message": "too old resource version"}
 
 
 class Heard:
@@ -125,6 +145,11 @@ async def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterat
 def refusing(server: Server) -> None:
     """The server refuses lists as often as kopf tries; to end, kopf then takes five seconds of its own."""
     server.refusals = 2
+
+
+@pytest.fixture
+def ruin(server: Server, request: pytest.FixtureRequest) -> None:
+    server.ruin = request.param
 
 
 @pytest.fixture
@@ -226,9 +251,17 @@ async def test_a_refused_list_does_not_end_the_watch_for_good(heard: Heard) -> N
 async def test_an_expired_watch_lists_anew(server: Server, heard: Heard) -> None:
     await heard.next()
     server.items = [_object("other")]
-    expired = {"kind": "Status", "code": 410, "reason": "Expired", "message": "too old resource version"}
-    await server.news.put({"type": "ERROR", "object": expired})
+    await server.news.put({"type": "ERROR", "object": EXPIRED})
     assert await heard.next() == (None, "other")
+
+
+@pytest.mark.usefixtures("ruin", "watch")
+@pytest.mark.parametrize("ruin", ["expired", "reset"], indirect=True)
+async def test_a_watch_that_always_fails_tells_nothing_but_its_lists(server: Server, heard: Heard) -> None:
+    """By which `controller.relist` knows it: an event with a type is of a watch that works."""
+    await asyncio.wait_for(server.ruined.wait(), PATIENCE)
+    events = [await heard.next()] + [heard.events.get_nowait() for _ in range(heard.events.qsize())]
+    assert set(events) == {(None, "web")}
 
 
 async def test_stopping_ends_the_thread(watch: Watch, heard: Heard) -> None:

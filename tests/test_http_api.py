@@ -53,6 +53,7 @@ class World:
         self.registry, self.ledger, self.metrics = Registry(), Ledger(), Metrics()
         self.alive: datetime | None = NOW
         self.listed: datetime | None = NOW
+        self.silent: list[str] = []
         self.me = Member(identity="me_1", instance="me", address="127.0.0.1:1")
         self.serving = Shared(self.me)
         self.peers = Peers(self.serving, me=self.me)
@@ -74,6 +75,7 @@ class World:
             membership=membership,
             peers=self.peers,
             clock=lambda: NOW,
+            silent=lambda: self.silent,
         )
         self.client: TestClient[Any, Any] = TestClient(TestServer(api.application(), host="127.0.0.1"))
 
@@ -119,6 +121,29 @@ async def test_readyz_says_what_is_missing(world: World, listed: datetime | None
     world.listed = listed
     async with world.client.get("/readyz") as response:
         assert words in await response.text()
+
+
+OK = "ok\n"
+SILENT = "ok, but the watch tells nothing: changes take up to a minute to be seen; the log says more\n"
+
+
+@pytest.mark.parametrize(
+    ("can_watch", "can_list", "status", "words"),
+    [
+        (True, True, 200, OK),
+        (False, True, 200, SILENT),  # a minute late it sees all, and takes over with a fresh list
+        (True, False, 503, "no list of PredictiveScalers has come"),  # what was deleted may live on in it
+        (False, False, 503, "no list of PredictiveScalers has come"),
+    ],
+)
+async def test_readiness_by_what_comes_from_the_api_server(
+    world: World, *, can_watch: bool, can_list: bool, status: int, words: str
+) -> None:
+    world.silent = [] if can_watch else [""]
+    world.listed = NOW if can_list else NOW - UNLISTED - TICK
+    async with world.client.get("/readyz") as response:
+        assert (response.status, words in await response.text()) == (status, True)
+    assert await world.status("/healthz") == 200, "starting it again would mend nothing"
 
 
 async def test_metrics_are_prometheus_text(world: World) -> None:

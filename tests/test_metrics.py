@@ -438,6 +438,14 @@ def test_the_process_is_measured(name: str) -> None:
     assert (Metrics().registry.get_sample_value(name) or 0.0) > 0.0
 
 
+def test_silent_watches_are_counted() -> None:
+    metrics, silent = Metrics(), ["shop"]
+    metrics.count_silent(lambda: silent)
+    assert metrics.registry.get_sample_value("predictive_scaler_watches_silent") == 1
+    silent.clear()
+    assert metrics.registry.get_sample_value("predictive_scaler_watches_silent") == 0
+
+
 def test_the_release_is_told() -> None:
     assert Metrics().registry.get_sample_value("predictive_scaler_build_info", {"release": RELEASE}) == 1
 

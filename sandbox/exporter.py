@@ -8,46 +8,26 @@ A source with nothing to report is left out of the page, so that a gap in a trac
 
 from __future__ import annotations
 
-import threading
 import urllib.request
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Self
 
 from sandbox.prometheus import Scrape
 from sandbox.replay import INSTANCE, JOB, Counter, Source
+from sandbox.serving import Answer, Request, Serving
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
-class Exporter:
-    """An HTTP server on 127.0.0.1 in a thread of its own; `port` 0 takes a free one."""
+class Exporter(Serving):
+    """Every path is the metrics page. `port` 0 takes a free one."""
 
     def __init__(
         self, sources: Mapping[Counter, Source], *, port: int = 0, clock: Callable[[], datetime] | None = None
     ) -> None:
+        super().__init__(self._answered, port=port)
         self.sources = sources
         self._clock = clock or wall_clock
-        self._server = _Server(self.page, port)
-        self._thread = threading.Thread(target=self._server.serve_forever, name="exporter", daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
-    @property
-    def address(self) -> str:
-        """Where it listens: host:port."""
-        return f"127.0.0.1:{self._server.server_port}"
 
     def scrape(self, interval: timedelta) -> Scrape:
         """How Prometheus has to scrape it so that live series continue those of `replay.write_history`."""
@@ -61,29 +41,8 @@ class Exporter:
         lines = [line for family in families for line in _family(family, totals)]
         return "".join(f"{line}\n" for line in lines)
 
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-
-    def __init__(self, page: Callable[[], str], port: int) -> None:
-        super().__init__(("127.0.0.1", port), _Handler)
-        self.page = page
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: _Server
-
-    def do_GET(self) -> None:
-        """Every path is the metrics page."""
-        body = self.server.page().encode()
-        self.send_response(200)
-        self.send_header("Content-Type", CONTENT_TYPE)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name in the base class
-        """Scrapes are not worth a line each."""
+    def _answered(self, _: Request) -> Answer:
+        return Answer(body=self.page().encode(), kind=CONTENT_TYPE)
 
 
 def wall_clock() -> datetime:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 import urllib.parse
 import urllib.request
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Self
+from http import HTTPStatus
 
 from sandbox.prometheus import Prometheus
+from sandbox.serving import Answer, Request, Serving
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,66 +20,30 @@ class Asked:
     time: float | None
 
 
-class Listener:
+class Listener(Serving):
     """Passes queries on to a Prometheus and remembers them. `token`: refuse whoever does not bear it."""
 
     def __init__(self, prometheus: Prometheus, *, token: str | None = None) -> None:
+        super().__init__(self._answered)
         self.asked: list[Asked] = []
-        self._server = _ListenerServer(self.asked, prometheus.url, token)
-        self._thread = threading.Thread(target=self._server.serve_forever, name="listener", daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        self._prometheus = prometheus.url
+        self._authorization = token and f"Bearer {token}"
 
     @property
     def url(self) -> str:
         """What a PredictiveScaler takes for its Prometheus."""
-        return f"http://127.0.0.1:{self._server.server_port}"
+        return f"http://{self.address}"
 
     def instants(self, query: str) -> list[Asked]:
         """The instant queries so far that asked this."""
         return [one for one in self.asked if one.query == query and one.time is not None]
 
-
-class _ListenerServer(ThreadingHTTPServer):
-    daemon_threads = True
-
-    def __init__(self, asked: list[Asked], prometheus: str, token: str | None) -> None:
-        super().__init__(("127.0.0.1", 0), _ListenerHandler)
-        self.asked = asked
-        self.prometheus = prometheus
-        self.authorization = token and f"Bearer {token}"
-
-
-class _ListenerHandler(BaseHTTPRequestHandler):
-    server: _ListenerServer
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        form = dict(urllib.parse.parse_qsl(body.decode()))
+    def _answered(self, request: Request) -> Answer:
+        form = dict(urllib.parse.parse_qsl(request.body.decode()))
         time_ = float(form["time"]) if "time" in form else None
-        self.server.asked.append(Asked(path=self.path, query=form["query"], time=time_))
-        if self.server.authorization not in {None, self.headers["Authorization"]}:
-            self._answer(401, b"Unauthorized")
-            return
-        request = urllib.request.Request(self.server.prometheus + self.path, data=body, method="POST")
-        with urllib.request.urlopen(request, timeout=10) as answer:
-            self._answer(answer.status, answer.read())
-
-    def _answer(self, status: int, body: bytes) -> None:
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name in the base class
-        """The questions are remembered, not printed."""
+        self.asked.append(Asked(path=request.path, query=form["query"], time=time_))
+        if self._authorization not in {None, request.headers.get("Authorization")}:
+            return Answer(body=b"Unauthorized", status=HTTPStatus.UNAUTHORIZED)
+        asked = urllib.request.Request(self._prometheus + request.path, data=request.body, method="POST")
+        with urllib.request.urlopen(asked, timeout=10) as answer:
+            return Answer(body=answer.read(), status=answer.status)

@@ -10,7 +10,9 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import datetime
 from http import HTTPStatus
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +38,7 @@ class Replica:
 
     def told(self) -> set[str]:
         """The scalers of which it exposes metrics, which are those that it has ticked and goes on to."""
-        status, text = self.controller.get("/metrics")
-        assert status == HTTPStatus.OK
+        _, text = eventually(lambda: self.controller.get("/metrics"), lambda answer: answer[0] == HTTPStatus.OK)
         return set(re.findall(r'^predictive_scaler_desired_replicas\{.*scaler="([^"]+)"', text, re.MULTILINE))
 
 
@@ -47,6 +48,16 @@ def view(replica: Replica) -> dict[int, str | None]:
     if status != HTTPStatus.OK:
         return {}
     return {one["shard"]: one["holder"] for one in json.loads(text)["shards"]}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Handover:
+    """A shard's Lease went from one to another. `seconds`: from the last time that the one wrote it to the other's."""
+
+    lease: str
+    old: str
+    new: str
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,15 +77,42 @@ class Replicas:
         with ThreadPoolExecutor() as pool:
             list(pool.map(lambda one: do(one.controller), self.all if replicas is None else replicas))
 
-    def leader(self, among: Sequence[Replica] | None = None, seconds: float = 30.0) -> Replica:
-        """Who serves shard 0, once one of `among` does."""
-        asked = self.all if among is None else among
-        found = eventually(lambda: [one for one in asked if 0 in one.shards()], seconds=seconds)
-        return found[0]
+    def leader(self) -> Replica:
+        """Who serves shard 0, once one does."""
+        return eventually(lambda: [one for one in self.all if 0 in one.shards()])[0]
 
     def requests(self) -> list[AuditEvent]:
         """All that any of them asked of the API server."""
         return self.sandbox.audit_events(f"system:serviceaccount:{self.home}:{ACCOUNT}")
+
+    def handovers(self, since: datetime) -> list[Handover]:
+        """Of shards, to whoever wrote the Lease since then, as the API server received what they wrote."""
+        found = []
+        for lease, written in self._leases("-shard-").items():
+            for one, other in pairwise(written):
+                if one.credential != other.credential and other.time >= since:
+                    old, new = self._by_credential(one.credential), self._by_credential(other.credential)
+                    seconds = (other.time - one.time).total_seconds()
+                    found.append(Handover(lease=lease, old=old, new=new, seconds=seconds))
+        return found
+
+    def slowest_round(self, replica: Replica, since: datetime) -> float:
+        """The longest time, in seconds, between two renewals of a replica's own Lease since then; 0 without two."""
+        written = [one for each in self._leases("-member-").values() for one in each]
+        times = [one.time for one in written if one.credential == replica.credential and one.time >= since]
+        return max(((after - before).total_seconds() for before, after in pairwise(times)), default=0.0)
+
+    def _leases(self, kind: str) -> dict[str, list[AuditEvent]]:
+        """What was written of Leases of a kind, by their names, in the order in which the API server received it."""
+        found: dict[str, list[AuditEvent]] = {}
+        for one in sorted(self.requests(), key=lambda event: event.time):
+            is_write = one.verb in {"create", "update"} and one.code in {HTTPStatus.OK, HTTPStatus.CREATED}
+            if one.resource == "leases" and is_write and kind in one.name:
+                found.setdefault(one.name, []).append(one)
+        return found
+
+    def _by_credential(self, credential: str) -> str:
+        return next(one.name for one in self.all if one.credential == credential)
 
     def writes(self) -> list[AuditEvent]:
         """All that they changed but Leases, or tried to."""

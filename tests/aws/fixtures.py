@@ -18,7 +18,9 @@ all resources. `aws.server.authorize(is_on=True)`: signatures and IAM policies a
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 import pytest
@@ -136,8 +138,20 @@ class Place:
 @pytest.fixture(scope="session")
 def aws_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AwsServer]:
     """The process, with whatever the last test left in it."""
-    with AwsServer(log=tmp_path_factory.mktemp("aws") / "aws.log") as server:
+    with _models_read_once(), AwsServer(log=tmp_path_factory.mktemp("aws") / "aws.log") as server:
         yield server
+
+
+@contextmanager
+def _models_read_once() -> Iterator[None]:
+    """Each session of the SDK reads its models of services anew, some MiB of JSON; each test has its own."""
+    from botocore.loaders import JSONFileLoader  # noqa: PLC0415 - as boto3 above
+
+    files = JSONFileLoader()
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("exists", "load_file"):
+            patch.setattr(JSONFileLoader, name, staticmethod(cache(getattr(files, name))))
+        yield
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from controller.account import Account
+from controller.aws_spec import GROUP_KIND
 from controller.core.calibration import FULL_TRUST, MIN_SETTLED, NO_TRUST
 from controller.core.decide import Step
 from controller.core.forecast import Forecast
@@ -18,7 +19,7 @@ from controller.core.policy import TARGET_BOUNDS, Policy, ScalingRules, SelectPo
 from controller.core.record import Record
 from controller.core.startup import LeadTimeSource
 from controller.outcome import Stage
-from controller.spec import GROUP_KIND, Mode
+from controller.spec import Mode
 
 Story = Iterator[tuple[str, str]]
 """A label and what there is to say under it."""

@@ -22,8 +22,8 @@ from datetime import UTC, datetime, timedelta
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
+from controller.aws_spec import AwsAccess, AwsRole
 from controller.fence import REFUSED, Left
-from controller.spec import AwsAccess, AwsRole
 
 if TYPE_CHECKING:
     import boto3

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from controller.aws_spec import GROUP_KIND, GroupRef
 from controller.core.coordination import Units
 from controller.registry import Registry, Scaler
-from controller.spec import GROUP_KIND, GroupRef, ScalerSpec, SpecError
+from controller.spec import ScalerSpec, SpecError
 
 
 class CoordinationReason(StrEnum):

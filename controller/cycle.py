@@ -17,6 +17,7 @@ from time import perf_counter
 
 import numpy as np
 
+from controller.aws_spec import GroupRef
 from controller.coordination import CoordinationError, CoordinationReason, Known, pods_of, replicas_of, units_for
 from controller.core import coordination
 from controller.core.coordination import Pods, Units
@@ -49,7 +50,7 @@ from controller.ports import (
     TargetState,
 )
 from controller.registry import Registry, Scaler
-from controller.spec import AnyTarget, FloorRef, GroupRef, Metric, Mode, ModelRef, ScalerSpec, SpecError
+from controller.spec import AnyTarget, FloorRef, Metric, Mode, ModelRef, ScalerSpec, SpecError
 
 log = logging.getLogger(__name__)
 

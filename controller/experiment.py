@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+from controller.aws_spec import GroupRef
 from controller.core import codec
 from controller.core.arms import Turn, learnt, own, shown, turn_at
 from controller.core.comparison import Comparison, Estimate, compared, fewest_pairs, windows_over
@@ -21,7 +22,7 @@ from controller.core.experiment import Arm, Experiment, Plan, begun, interrupted
 from controller.core.memory import Memory
 from controller.core.policy import Policy
 from controller.core.record import Inputs, Record
-from controller.spec import GroupRef, Mode, ScalerSpec, SpecError
+from controller.spec import Mode, ScalerSpec, SpecError
 
 _MARK_LENGTH = 16
 _NO_RULES_OF_THE_USER = ("metricAge", "limits")  # the one follows from the metric, the others come with each tick

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from controller.spec import AnyTarget, GroupRef, ScalerSpec, SpecError, parse
+from controller.aws_spec import GroupRef
+from controller.spec import AnyTarget, ScalerSpec, SpecError, parse
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

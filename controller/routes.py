@@ -10,21 +10,13 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TypeGuard
 
+from controller.aws_spec import CloudWatchMetric, GroupRef
 from controller.core.series import Observation
 from controller.core.startup import LeadTime
 from controller.outcome import Problem
 from controller.ports import LeadTimes, MetricError, MetricRequest, Owner, Owners, Source, Target, TargetState
 from controller.registry import Scaler
-from controller.spec import (
-    AnyTarget,
-    CloudWatchMetric,
-    FloorRef,
-    GroupRef,
-    Metric,
-    PrometheusMetric,
-    ScalerSpec,
-    TargetRef,
-)
+from controller.spec import AnyTarget, FloorRef, Metric, PrometheusMetric, ScalerSpec, TargetRef
 
 
 class Sources:

@@ -15,6 +15,15 @@ from enum import StrEnum
 from typing import Any, TypeAlias
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from controller.aws_spec import (
+    GROUP_FIELDS,
+    GROUP_KIND,
+    CloudWatchMetric,
+    GroupRef,
+    parse_cloudwatch,
+    parse_group,
+    refuse_keys,
+)
 from controller.core.experiment import Arm, Plan
 from controller.core.policy import Fallback, Policy, PolicyType, RatePolicy, ScalingRules, SelectPolicy
 from controller.fields import Fields, Form, SpecError, duration
@@ -25,14 +34,9 @@ __all__ = [
     "PLURAL",
     "VERSION",
     "AnyTarget",
-    "AwsAccess",
-    "AwsRole",
     "BasicAuth",
-    "CapacityField",
-    "CloudWatchMetric",
     "Coordination",
     "FloorRef",
-    "GroupRef",
     "Metric",
     "Mode",
     "ModelRef",
@@ -61,7 +65,6 @@ _LONGEST_LEAD = timedelta(hours=6)
 _AUTO = "auto"
 _NO_MODEL = "none"
 _LONGEST_MODEL_NAME = 128
-_KEY_WORDS = re.compile(r"access.?key|secret|session.?token|credential|password", re.IGNORECASE)
 _UNLEARNT_LEAD = "2m"
 _MOST_TURNS = 240
 _FEWEST_WINDOWS = 4
@@ -72,17 +75,11 @@ _LONGEST_AFTER = timedelta(hours=24)
 _LONGEST_WINDOW_SECONDS = 3600
 _LONGEST_PERIOD_SECONDS = 1800
 _LONGEST_INTERVAL_SECONDS = 3600
-GROUP_KIND = "AutoScalingGroup"
 FLOOR_KIND = "HorizontalPodAutoscaler"
 FLOOR_VERSION = "autoscaling/v2"
 _DEFAULT_API_VERSION = "apps/v1"
 _VERSIONS_OF_A_FLOOR = (_DEFAULT_API_VERSION, "autoscaling/v1", FLOOR_VERSION)
 _MOST_PER_UNIT = 10_000
-_MOST_DIMENSIONS = 30
-_LONGEST_METRIC_PERIOD = timedelta(hours=1)
-_SHORT_PERIODS = tuple(timedelta(seconds=seconds) for seconds in (1, 5, 10, 20, 30))
-_CLOUDWATCH_DELAY = timedelta(minutes=3)
-"""So long after its period a value of CloudWatch may come: most services publish within two minutes."""
 _NOT_SCALABLE = "DaemonSet"
 
 _API_VERSION = Form(
@@ -121,45 +118,6 @@ _MODEL = Form(
     words="a model's file name without .onnx, or the place of its file: s3://BUCKET/KEY, https://HOST/PATH or "
     "oci://REGISTRY/REPOSITORY:TAG",
 )
-_REGION = Form(
-    pattern=re.compile(r"[a-z]{2,3}(-[a-z]+)+-[0-9]{1,2}"), longest=32, words="an AWS region such as eu-central-1"
-)
-_ROLE_ARN = Form(
-    pattern=re.compile(r"arn:aws[-a-z]*:iam::[0-9]{12}:role/[-+=,.@_/A-Za-z0-9]+"),
-    longest=2048,
-    words="the ARN of an IAM role such as arn:aws:iam::123456789012:role/scaler",
-)
-_EXTERNAL_ID = Form(
-    pattern=re.compile(r"[-+=,.@:/_A-Za-z0-9]{2,}"),
-    longest=1224,
-    words="the external id that the role's trust asks for",
-)
-_GROUP_NAME = Form(
-    pattern=re.compile(r"[ -9;-\[\]-~]+"), longest=255, words="the name of an Auto Scaling group, without : and \\"
-)
-_EXPRESSION = Form(
-    pattern=re.compile(r".+", re.DOTALL),
-    longest=2048,
-    words="metric math that gives one series, such as SUM(SEARCH(...))",
-)
-_METRIC_NAMESPACE = Form(
-    pattern=re.compile(r"[-.#/_A-Za-z0-9 ][-.#:/_A-Za-z0-9 ]*"),
-    longest=255,
-    words="a CloudWatch namespace such as AWS/ApplicationELB",
-)
-_METRIC_NAME = Form(pattern=re.compile(r"[ -~]+"), longest=255, words="a metric's name such as RequestCount")
-_DIMENSION_NAME = Form(
-    pattern=re.compile(r"[ -9;-~][ -~]*"), longest=255, words="the name of a dimension such as LoadBalancer"
-)
-_DIMENSION = Form(pattern=re.compile(r"[ -~]+"), longest=1024, words="the value of a dimension")
-_STAT = Form(
-    pattern=re.compile(
-        r"SampleCount|Sum|Average|Minimum|Maximum|IQM|(p|tm|wm|tc|ts)[0-9]{1,2}(\.[0-9]{1,10})?|p100"
-        r"|(TM|WM|PR|TC|TS)\([%:.0-9]+\)"
-    ),
-    longest=64,
-    words="a statistic such as Sum, Average or p99",
-)
 _SHA256 = Form(pattern=re.compile(r"[0-9a-f]{64}"), longest=64, words="64 lower-case hex digits")
 _ZONE = Form(
     pattern=re.compile(r"[A-Za-z][-+_A-Za-z0-9]*(/[-+_A-Za-z0-9]+)*"),
@@ -192,53 +150,6 @@ class TargetRef:
     api_version: str
     kind: str
     name: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AwsRole:
-    """A role to assume; `external_id` is what its trust policy asks for."""
-
-    arn: str
-    external_id: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AwsAccess:
-    """Where AWS is asked, and as whom: as the controller itself where there is no `role`."""
-
-    region: str
-    role: AwsRole | None = None
-
-    @property
-    def account(self) -> str:
-        """Whose things are meant: the number of the role's account, empty for the controller's own."""
-        return "" if self.role is None else self.role.arn.split(":")[4]
-
-
-class CapacityField(StrEnum):
-    """What of an Auto Scaling group is set: its desired capacity, or the floor under what others decide."""
-
-    DESIRED = "Desired"
-    FLOOR = "Floor"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GroupRef:
-    """An EC2 Auto Scaling group to scale; its replicas are units of capacity."""
-
-    access: AwsAccess
-    name: str
-    capacity: CapacityField = CapacityField.DESIRED
-
-    @property
-    def kind(self) -> str:
-        """The kind in targetRef."""
-        return GROUP_KIND
-
-    @property
-    def api_version(self) -> str:
-        """Nothing of Kubernetes."""
-        return ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -316,33 +227,10 @@ class PrometheusMetric:
         """Who answers; empty for the controller's own default."""
         return self.address or ""
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CloudWatchMetric:
-    """Where the load comes from: one metric, or one `expression` of metric math; exactly one of the two is given.
-
-    `dimensions`: sorted (name, value). `period`: one value's time, whole minutes, or 1, 5, 10, 20 or 30 seconds.
-    """
-
-    access: AwsAccess
-    period: timedelta
-    expression: str | None = None
-    namespace: str | None = None
-    name: str | None = None
-    dimensions: tuple[tuple[str, str], ...] = ()
-    stat: str | None = None
-
     @property
-    def load(self) -> tuple[str | None, ...]:
-        """Which load it is, whoever may read it."""
-        named = [part for pair in self.dimensions for part in pair]
-        what = (self.expression, self.namespace, self.name, *named, self.stat)
-        return self.access.region, str(self.period.total_seconds()), *what
-
-    @property
-    def place(self) -> str:
-        """Who answers."""
-        return f"cloudwatch.{self.access.region}"
+    def age(self) -> timedelta:
+        """How old the newest value may be by its nature: it is asked for as of now."""
+        return timedelta(0)
 
 
 Metric: TypeAlias = PrometheusMetric | CloudWatchMetric
@@ -405,25 +293,20 @@ def parse(spec: Mapping[str, Any]) -> ScalerSpec:
         model=_model(forecast, mode),
         zone=_zone(forecast),
         interval=interval,
-        policy=replace(_policy(fields, metric, forecast, interval), metric_age=_age(load)),
+        policy=replace(_policy(fields, metric, forecast, interval), metric_age=load.age),
         lead_time_auto=_is_lead_time_auto(forecast),
         experiment=_experiment(fields, mode),
         coordination=_coordination(fields, target),
     )
 
 
-def _age(metric: Metric) -> timedelta:
-    """How old the newest value of a metric may be by its nature."""
-    return 2 * metric.period + _CLOUDWATCH_DELAY if isinstance(metric, CloudWatchMetric) else timedelta(0)
-
-
 def _target(spec: Fields) -> AnyTarget:
-    _refuse_keys(spec, "targetRef")
-    fields = spec.child("targetRef", "apiVersion", "kind", "name", "region", "roleArn", "externalId", "capacity")
+    refuse_keys(spec, "targetRef")
+    fields = spec.child("targetRef", "apiVersion", "kind", "name", *GROUP_FIELDS)
     kind = fields.text("kind", _KIND_NAME, default="Deployment")
     if kind == GROUP_KIND:
         return _group(fields)
-    for name in ("region", "roleArn", "externalId", "capacity"):
+    for name in GROUP_FIELDS:
         if name in fields:
             raise fields.refusal(name, f"has no effect on a {kind}; remove it, or scale the kind {GROUP_KIND}")
     if kind == _NOT_SCALABLE:
@@ -440,11 +323,7 @@ def _target(spec: Fields) -> AnyTarget:
 def _group(fields: Fields) -> GroupRef:
     if fields.values.get("apiVersion", _DEFAULT_API_VERSION) != _DEFAULT_API_VERSION:  # which the API server fills in
         raise fields.refusal("apiVersion", f"has no effect on an {GROUP_KIND}, which is none of Kubernetes; remove it")
-    return GroupRef(
-        access=_access(fields),
-        name=fields.text("name", _GROUP_NAME),
-        capacity=fields.choice("capacity", CapacityField, default=CapacityField.DESIRED),
-    )
+    return parse_group(fields)
 
 
 def _floor(fields: Fields) -> FloorRef:
@@ -453,25 +332,6 @@ def _floor(fields: Fields) -> FloorRef:
     if api_version not in _VERSIONS_OF_A_FLOOR:
         raise fields.refusal("apiVersion", f"of a {FLOOR_KIND} is {FLOOR_VERSION}; correct or remove it")
     return FloorRef(name=fields.text("name", _OBJECT_NAME))
-
-
-def _refuse_keys(parent: Fields, child: str) -> None:
-    """Keys are no fields: who may write a PredictiveScaler shall not need to hold one. The error tells no value."""
-    values = parent.values.get(child)
-    for name in values if isinstance(values, Mapping) else ():
-        if _KEY_WORDS.search(str(name)):
-            words = "is no field: AWS is asked by the role of the controller's ServiceAccount, or by roleArn; remove it"
-            raise SpecError(f"{parent.path}.{child}.{name}", f"{words}, and replace the key if it was a real one")
-
-
-def _access(fields: Fields) -> AwsAccess:
-    region = fields.text("region", _REGION)
-    if "roleArn" not in fields:
-        if "externalId" in fields:
-            raise fields.refusal("externalId", "has no effect without roleArn; add it or remove externalId")
-        return AwsAccess(region=region)
-    external_id = fields.text("externalId", _EXTERNAL_ID) if "externalId" in fields else None
-    return AwsAccess(region=region, role=AwsRole(arn=fields.text("roleArn", _ROLE_ARN), external_id=external_id))
 
 
 def _coordination(spec: Fields, target: AnyTarget) -> Coordination | None:
@@ -492,43 +352,8 @@ def _metric(fields: Fields) -> Metric:
     if ("prometheus" in fields) == ("cloudwatch" in fields):
         raise SpecError(fields.path, "takes exactly one of prometheus and cloudwatch; add one or remove one")
     if "cloudwatch" in fields:
-        return _cloudwatch(fields)
+        return parse_cloudwatch(fields)
     return _prometheus(fields.child("prometheus", "address", "query", "auth", "tls"))
-
-
-def _cloudwatch(metric: Fields) -> CloudWatchMetric:
-    named = ("namespace", "metricName", "dimensions", "stat")
-    _refuse_keys(metric, "cloudwatch")
-    fields = metric.child("cloudwatch", "region", "roleArn", "externalId", "period", "expression", *named)
-    access, period = _access(fields), _period(fields)
-    if ("expression" in fields) == ("metricName" in fields):
-        raise SpecError(fields.path, "takes exactly one of metricName and expression; add one or remove one")
-    if "expression" in fields:
-        for name in named:
-            if name in fields:
-                raise fields.refusal(name, "has no effect beside expression, which names its own metrics; remove it")
-        return CloudWatchMetric(access=access, period=period, expression=fields.text("expression", _EXPRESSION))
-    return CloudWatchMetric(
-        access=access,
-        period=period,
-        namespace=fields.text("namespace", _METRIC_NAMESPACE),
-        name=fields.text("metricName", _METRIC_NAME),
-        dimensions=_dimensions(fields),
-        stat=fields.text("stat", _STAT),
-    )
-
-
-def _dimensions(fields: Fields) -> tuple[tuple[str, str], ...]:
-    """In the order of their names: which is written first makes no other metric."""
-    return tuple(sorted(fields.texts("dimensions", _DIMENSION_NAME, _DIMENSION, most=_MOST_DIMENSIONS).items()))
-
-
-def _period(fields: Fields) -> timedelta:
-    """What CloudWatch keeps: whole minutes, and for metrics of high resolution parts of one."""
-    period = fields.duration("period", _LONGEST_METRIC_PERIOD, default="60s")
-    if period not in _SHORT_PERIODS and (not period or period % timedelta(minutes=1)):
-        raise fields.refusal("period", "must be whole minutes, such as 60s or 5m, or 1s, 5s, 10s, 20s or 30s")
-    return period
 
 
 def _prometheus(fields: Fields) -> PrometheusMetric:

@@ -14,8 +14,8 @@ from aiohttp import web
 from controller import aws as product
 from controller import fence, kubernetes_api
 from controller.aws import Aws
+from controller.aws_spec import AwsAccess
 from controller.kubernetes_api import FencedError, KubernetesApi, TimedOutError
-from controller.spec import AwsAccess
 from tests.aws.fixtures import REGION, Place
 from tests.servers.kubernetes import FakeApiServer
 from tests.targets.groups import NOW

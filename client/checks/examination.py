@@ -11,11 +11,12 @@ from client.checks.rights import Account, Rights
 from client.checks.tools import NO_CLUSTER, Tools
 from client.errors import ClientError
 from client.resources import Resource, listed
+from controller.aws_spec import GroupRef
 from controller.core.card import Card
 from controller.fields import SpecError
 from controller.kubernetes_api import ApiError
 from controller.registry import Scaler
-from controller.spec import GroupRef, ScalerSpec
+from controller.spec import ScalerSpec
 from controller.targets.scale import ScaleTarget
 
 SPEC = "spec"

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from client.checks.finding import Findings, failed, ok
 from client.checks.tools import Tools
 from controller.aws import AwsError
+from controller.aws_spec import AwsAccess, CloudWatchMetric, GroupRef
 from controller.places.s3 import first_region
-from controller.spec import AwsAccess, CloudWatchMetric, GroupRef, ScalerSpec
+from controller.spec import ScalerSpec
 
 CHECK = "identity"
 

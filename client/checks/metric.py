@@ -11,6 +11,7 @@ import numpy as np
 from client.checks.finding import Findings, failed, in_words, ok, skipped, warning
 from client.checks.rights import GET_SECRETS, Rights, needs_secrets
 from client.checks.tools import NO_CLUSTER, TOKEN, Tools
+from controller.aws_spec import CloudWatchMetric
 from controller.core.card import Card
 from controller.core.replicas import needed
 from controller.core.series import Observation, Sample, Series
@@ -21,7 +22,7 @@ from controller.sources.cloudwatch import CloudWatchSource
 from controller.sources.cloudwatch import SourceLimits as CloudWatchLimits
 from controller.sources.prometheus import PrometheusSource, SourceLimits
 from controller.sources.prometheus_api import Limits
-from controller.spec import CloudWatchMetric, Metric, PrometheusMetric, ScalerSpec, SecretKey
+from controller.spec import Metric, PrometheusMetric, ScalerSpec, SecretKey
 
 CHECK = "metric"
 HISTORY = "history"

@@ -13,8 +13,8 @@ from typing import Any
 from client.checks.finding import Findings, failed, ok, skipped
 from client.checks.tools import Tools
 from controller.aws import AwsError, CredentialsError, DeniedError, ThrottledError, UnavailableError
+from controller.aws_spec import CapacityField, GroupRef
 from controller.ports import TargetError, TargetReason
-from controller.spec import CapacityField, GroupRef
 from controller.targets.asg import GroupTarget
 from controller.targets.asg_groups import SERVICE
 

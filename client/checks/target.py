@@ -10,11 +10,12 @@ from typing import Any, Protocol
 from client.checks.finding import Findings, failed, in_words, ok, skipped, warning
 from client.checks.rights import LIST_AUTOSCALERS, LIST_PODS, Rights
 from client.checks.tools import NO_CLUSTER, Tools
+from controller.aws_spec import GroupRef
 from controller.core.startup import LeadTime
 from controller.kubernetes_api import KubernetesApi
 from controller.ports import LeadTimeReason, LeadTimes, Owners, Target, TargetError, TargetState
 from controller.registry import Scaler
-from controller.spec import AnyTarget, FloorRef, GroupRef, ScalerSpec
+from controller.spec import AnyTarget, FloorRef, ScalerSpec
 from controller.targets.asg import GroupTarget
 from controller.targets.asg_groups import Groups
 from controller.targets.asg_owners import GroupOwners

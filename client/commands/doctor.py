@@ -29,9 +29,9 @@ from client.commands.options import AllNamespaces, Context, Kubeconfig, Namespac
 from client.errors import ClientError
 from client.resources import Choice, Resource, all_of, written
 from controller.aws import Aws, AwsError
+from controller.aws_spec import AwsAccess
 from controller.fields import SpecError
 from controller.kubernetes_api import ApiError, ConfigurationError, KubernetesApi, UnavailableError, namespace_of
-from controller.spec import AwsAccess
 from controller.targets.asg_groups import Groups
 
 _STDIN = "-"

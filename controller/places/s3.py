@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 
 from controller.aws import Aws, AwsError, CredentialsError, DeniedError, Json, MissingError, ThrottledError
+from controller.aws_spec import AwsAccess
 from controller.places.cache import Part
 from controller.places.place import S3Place
 from controller.ports import ModelError
-from controller.spec import AwsAccess
 
 FIRST_REGION = "us-east-1"
 _UNCHANGED = "304"

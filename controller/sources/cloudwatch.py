@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from controller.aws import Aws
+from controller.aws_spec import AwsAccess, CloudWatchMetric
 from controller.core.series import Observation, Sample
 from controller.ports import MetricError, MetricReason, MetricRequest
 from controller.sources.answers import answer, within
@@ -22,7 +23,6 @@ from controller.sources.cloudwatch_api import Answer, CloudWatchApi, Question, b
 from controller.sources.cloudwatch_known import Gap, Known, Line, Newest
 from controller.sources.cloudwatch_patience import Patience
 from controller.sources.periods import MINUTE, Points
-from controller.spec import AwsAccess, CloudWatchMetric
 
 _LONGEST_SHORT_STEP = timedelta(hours=1)
 """Of periods below a minute, which CloudWatch keeps for three hours only."""

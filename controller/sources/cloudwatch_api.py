@@ -30,10 +30,10 @@ from controller.aws import (
     ThrottledError,
     UnavailableError,
 )
+from controller.aws_spec import AwsAccess, CloudWatchMetric
 from controller.core.series import EPOCH
 from controller.ports import MetricError, MetricReason
 from controller.sources.periods import SECOND, Points, tier
-from controller.spec import AwsAccess, CloudWatchMetric
 
 Answer = Points | MetricError
 Json = Mapping[str, Any]

@@ -11,11 +11,11 @@ from datetime import datetime, timedelta
 
 import numpy as np
 
+from controller.aws_spec import CloudWatchMetric
 from controller.core.series import EPOCH, Series, floor_to_step
 from controller.sources.cloudwatch_api import MOST_POINTS, MOST_QUERIES, Question
 from controller.sources.held import Page, Pasts, index, missing
 from controller.sources.periods import KEPT, SECOND, Points, available, on_steps, scale, tier
-from controller.spec import CloudWatchMetric
 
 REREAD = timedelta(minutes=5)
 """And two periods: so late a value may come, or still grow, and count."""

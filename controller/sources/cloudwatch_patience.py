@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from controller.aws_spec import AwsAccess, CloudWatchMetric
 from controller.ports import MetricError, MetricReason
 from controller.sources.cloudwatch_api import Answer, Question, RefusalError
-from controller.spec import AwsAccess, CloudWatchMetric
 
 FIRST_WAIT, LONGEST_WAIT = timedelta(seconds=1), timedelta(seconds=60)
 REFUSED_FOR = timedelta(minutes=5)

@@ -13,13 +13,13 @@ from datetime import datetime, timedelta
 import numpy as np
 
 from controller.aws import Aws
+from controller.aws_spec import CloudWatchMetric
 from controller.core.series import EPOCH, Series
 from controller.ports import MetricError
 from controller.sources.cloudwatch_api import MOST_POINTS, CloudWatchApi, Question
 from controller.sources.cloudwatch_patience import is_throttled
 from controller.sources.held import Page, index
 from controller.sources.periods import Floats, Points, available, on_steps, scale
-from controller.spec import CloudWatchMetric
 
 _WAITS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0)
 """Seconds, before a call that was throttled is made again."""

@@ -14,9 +14,9 @@ from datetime import datetime, timedelta
 import numpy as np
 from numpy.typing import NDArray
 
+from controller.aws_spec import CloudWatchMetric
 from controller.core.series import EPOCH
 from controller.sources.held import Page
-from controller.spec import CloudWatchMetric
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

@@ -20,8 +20,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from controller.aws import AwsError, RefusedError
+from controller.aws_spec import CapacityField, GroupRef
 from controller.ports import TargetError, TargetReason, TargetState
-from controller.spec import CapacityField, GroupRef
 from controller.targets.asg_groups import SERVICE, UNITS, Group, Groups, Json, failed, words
 
 BELIEVED_SECONDS = 5.0

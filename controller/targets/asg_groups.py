@@ -26,8 +26,8 @@ from controller.aws import (
     RefusedError,
     ThrottledError,
 )
+from controller.aws_spec import AwsAccess, GroupRef
 from controller.ports import TargetError, TargetReason
-from controller.spec import AwsAccess, GroupRef
 
 Json = Mapping[str, Any]
 Monotonic = Callable[[], float]

@@ -18,8 +18,8 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from controller.aws import AwsError, ThrottledError, UnavailableError
+from controller.aws_spec import AwsAccess, CapacityField, GroupRef
 from controller.ports import Owner, TargetError
-from controller.spec import AwsAccess, CapacityField, GroupRef
 from controller.targets.asg_groups import PAGE, SERVICE, Group, Groups, Json, failed, words
 
 MAX_AGE = timedelta(seconds=60)

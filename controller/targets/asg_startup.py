@@ -17,11 +17,12 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from controller.aws import AwsError, CredentialsError, DeniedError
+from controller.aws_spec import GroupRef
 from controller.core.startup import KEPT, LeadTime, Pod, StartUps
 from controller.outcome import Problem
 from controller.ports import LeadTimeReason, TargetState
 from controller.registry import Scaler
-from controller.spec import GroupRef, ScalerSpec
+from controller.spec import ScalerSpec
 from controller.targets.asg_groups import PAGE, SERVICE, Group, Groups, Json, words
 from controller.targets.looks import Found, LookError, Looks, problem
 

@@ -25,11 +25,12 @@ from rich.console import Console
 from rich.table import Table
 
 from controller.aws import Aws
+from controller.aws_spec import AwsAccess, CloudWatchMetric
 from controller.core.series import Observation
 from controller.ports import MetricRequest, Source
 from controller.sources.cloudwatch import CloudWatchSource
 from controller.sources.prometheus import PrometheusSource
-from controller.spec import AwsAccess, CloudWatchMetric, Metric, PrometheusMetric
+from controller.spec import Metric, PrometheusMetric
 from sandbox.aws.process import AwsServer
 from tests.aws.fixtures import Place
 from tests.servers.loopback import serve

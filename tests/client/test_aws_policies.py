@@ -16,7 +16,7 @@ import yaml
 from botocore import xform_name
 
 from client.checks.permissions import FILES, READS, WRITES
-from controller.spec import CapacityField
+from controller.aws_spec import CapacityField
 from controller.targets import asg
 from tests.aws.fixtures import REGION, Place
 from tests.client.conftest import Invoke

@@ -8,11 +8,11 @@ from datetime import datetime, timedelta
 import numpy as np
 import pytest
 
+from controller.aws_spec import CloudWatchMetric
 from controller.core.series import EPOCH, Series
 from controller.ports import MetricError, MetricReason
 from controller.sources import cloudwatch_range
 from controller.sources.cloudwatch_range import Part, fetch_range
-from controller.spec import CloudWatchMetric
 from tests.aws.fixtures import Place
 from tests.sources.watching import CLOSED, MINUTE, NOW, client, request
 

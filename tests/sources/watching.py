@@ -7,10 +7,10 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from controller.aws import Aws
+from controller.aws_spec import AwsAccess, AwsRole, CloudWatchMetric
 from controller.core.series import Observation
 from controller.ports import MetricError, MetricRequest
 from controller.sources.cloudwatch import CloudWatchSource
-from controller.spec import AwsAccess, AwsRole, CloudWatchMetric
 
 NOW = datetime(2026, 3, 2, 9, 0, 7, tzinfo=UTC)
 CLOSED = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)

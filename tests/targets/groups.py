@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from controller.aws import Aws
-from controller.spec import AwsAccess, AwsRole, CapacityField, GroupRef
+from controller.aws_spec import AwsAccess, AwsRole, CapacityField, GroupRef
 from tests.aws.fixtures import REGION
 
 DESIRED, FLOOR = CapacityField.DESIRED, CapacityField.FLOOR

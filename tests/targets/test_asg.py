@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from controller.aws_spec import CapacityField
 from controller.ports import TargetError, TargetReason
-from controller.spec import CapacityField
 from controller.targets.asg import BELIEVED_SECONDS, SETTLE_SECONDS, GroupTarget, _Believed, _notes
 from controller.targets.asg_groups import Group, Groups, Instance
 from tests.aws.fixtures import Place

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from controller.aws_spec import GroupRef
 from controller.ports import TargetError, TargetReason
-from controller.spec import GroupRef
 from controller.targets.asg_groups import Group, Groups
 from controller.targets.asg_owners import MAX_AGE, STALE_AGE, TAG, GroupOwners, _of_desired, _of_floor, _Snapshot
 from tests.aws.fixtures import Place

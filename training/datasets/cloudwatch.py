@@ -14,10 +14,11 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from controller.aws import Aws
+from controller.aws_spec import CloudWatchMetric
 from controller.core.series import Series
 from controller.ports import MetricError
 from controller.sources.cloudwatch_range import Part, fetch_range
-from controller.spec import CloudWatchMetric, SpecError, parse
+from controller.spec import SpecError, parse
 from training.datasets.reading import Reading, of_series
 from training.datasets.request import DataError, Request
 

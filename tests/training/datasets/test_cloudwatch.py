@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from controller.aws_spec import AwsAccess, AwsRole, CloudWatchMetric
 from controller.forecaster import load_model
-from controller.spec import AwsAccess, AwsRole, CloudWatchMetric
 from tests.aws.fixtures import REGION, Place
 from tests.training.shell import invoke
 from training import datasets

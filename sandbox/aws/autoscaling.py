@@ -345,7 +345,7 @@ class AutoScaling(AutoScalingResponse):
         if group.instance_states and not given.get("ForceDelete"):
             raise ResourceInUse("You cannot delete an AutoScalingGroup while there are instances still in the group.")
         group.empty()
-        group.status, group.deleted_at = DELETING, SETTINGS.clock() + timedelta(seconds=SETTINGS.delete)
+        group.status, group.deleted_at = DELETING, SETTINGS.clock()
         self._groups()
         return EmptyResult()
 
@@ -417,9 +417,9 @@ class AutoScaling(AutoScalingResponse):
     def _groups(self) -> dict[str, Group]:
         """Those that are there, also while they are being deleted."""
         held = self.autoscaling_backend.autoscaling_groups
-        now = SETTINGS.clock()
+        latest = SETTINGS.clock() - timedelta(seconds=SETTINGS.delete)
         for name, group in list(held.items()):
-            if isinstance(group, Group) and group.deleted_at is not None and group.deleted_at <= now:
+            if isinstance(group, Group) and group.deleted_at is not None and group.deleted_at <= latest:
                 del held[name]
         return {name: group for name, group in held.items() if isinstance(group, Group)}
 

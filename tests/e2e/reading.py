@@ -12,6 +12,7 @@ from typing import Any
 from controller.spec import GROUP, PLURAL, VERSION
 from sandbox.cluster import Sandbox
 
+ANSWER_SECONDS = 30.0
 ROOTS = {
     "psc": (f"{GROUP}/{VERSION}", PLURAL),
     "Deployment": ("apps/v1", "deployments"),
@@ -38,7 +39,7 @@ class Reader:
         group, plural = ROOTS[kind]
         url = f"{self._url}/apis/{group}/namespaces/{namespace}/{plural}{slash}{name}"
         try:
-            with urllib.request.urlopen(url, timeout=10, context=self._trust) as answer:
+            with urllib.request.urlopen(url, timeout=ANSWER_SECONDS, context=self._trust) as answer:
                 found: dict[str, Any] = json.load(answer)
         except urllib.error.HTTPError as error:
             with error:

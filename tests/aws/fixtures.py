@@ -144,13 +144,12 @@ def aws_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AwsServer]:
 
 @contextmanager
 def _models_read_once() -> Iterator[None]:
-    """Each session of the SDK reads its models of services anew, some MiB of JSON; each test has its own."""
-    from botocore.loaders import JSONFileLoader  # noqa: PLC0415 - as boto3 above
+    """Each session of the SDK lists all services and reads models of some, MiB of JSON, anew; each test has its own."""
+    from botocore.loaders import JSONFileLoader, Loader  # noqa: PLC0415 - as boto3 above
 
-    files = JSONFileLoader()
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("exists", "load_file"):
-            patch.setattr(JSONFileLoader, name, staticmethod(cache(getattr(files, name))))
+        for kind, name in ((JSONFileLoader, "load_file"), (Loader, "list_available_services")):
+            patch.setattr(kind, name, staticmethod(cache(getattr(kind(), name))))
         yield
 
 

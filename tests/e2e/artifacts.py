@@ -16,8 +16,8 @@ from urllib.parse import urlencode, urljoin
 from sandbox.processes import Process, Program, start_on_free_port
 from tests.servers.registry import MANIFEST, described, digest_of, manifest_of
 
-READY_SECONDS = 10.0
-ANSWER_SECONDS = 5.0
+READY_SECONDS = 60.0
+ANSWER_SECONDS = 30.0
 
 
 class Registry:

@@ -11,6 +11,7 @@ from controller.spec import GROUP, KIND, PLURAL, VERSION, parse
 from sandbox.cluster import CommandError, Sandbox
 from sandbox.controller import await_kind
 from tests.contracts.specs import CRD_FILE, SMALLEST, crd, full_specs, merged, table
+from tests.e2e.driving import eventually
 
 pytestmark = pytest.mark.e2e
 
@@ -71,7 +72,15 @@ def test_a_stored_default_is_no_obstacle_to_the_other_choice(sandbox: Sandbox, n
     ],
 )
 def test_kubectl_explains_a_field(sandbox: Sandbox, field: str, sentence: str) -> None:
-    assert sentence in " ".join(sandbox.kubectl("explain", field).split())
+    """A while after it was applied: what explains is published once it is served."""
+    eventually(lambda: explained(sandbox, field), lambda told: sentence in told)
+
+
+def explained(sandbox: Sandbox, field: str) -> str:
+    try:
+        return " ".join(sandbox.kubectl("explain", field).split())
+    except CommandError as error:
+        return error.printed
 
 
 def test_the_columns_show_the_status(sandbox: Sandbox, namespace: str) -> None:

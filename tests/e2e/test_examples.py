@@ -34,7 +34,7 @@ NAMED = re.compile(r"rate\((\w+)\{([^}]*)\}")
 LABEL = re.compile(r'(\w+)="([^"]*)"')
 GIVEN = {"token": "a-token"}  # what a Prometheus behind TLS does not ask for; its authority it does
 ELSEWHERE = "AutoScalingGroup"
-READY_SECONDS = 30.0  # one looks once a minute
+READY_SECONDS = 150.0  # one looks once a minute
 
 Object = dict[str, Any]
 

@@ -79,7 +79,7 @@ def _scaler(prometheus: Prometheus, **spec: Any) -> str:
 def _graded(text: str, *arguments: str) -> dict[str, Any]:
     command = [sys.executable, "-m", "client", "grade", "-f", "-", "--until", UNTIL.isoformat(), "-o", "json"]
     done = subprocess.run(
-        [*command, *arguments], input=text, capture_output=True, text=True, cwd=ROOT, timeout=110, check=False
+        [*command, *arguments], input=text, capture_output=True, text=True, cwd=ROOT, timeout=280, check=False
     )
     assert done.returncode == 0, done.stderr
     return dict(json.loads(done.stdout))

@@ -34,7 +34,7 @@ pytestmark = pytest.mark.e2e
 
 MEGA = 1e6
 MOST_BYTES = 175 * MEGA  # with the base's 60 MB below the 250 that were promised; docs/guide/image.md
-LATEST_SECONDS = 30.0  # ten times what was promised: a machine with other work must not fail here
+LATEST_SECONDS = 90.0  # thirty times what was promised: a machine with other work must not fail here
 MOST_RESIDENT = 250 * MEGA  # as above; docs/benchmarks.md has what it really is
 CONTROLLER = "controller"
 
@@ -150,12 +150,12 @@ def test_its_program_scales_a_workload(
     assert resident < MOST_RESIDENT
 
     with grpc.insecure_channel(running.keda) as channel:
-        grpc.channel_ready_future(channel).result(timeout=10.0)
+        grpc.channel_ready_future(channel).result(timeout=LATEST_SECONDS)
 
     scene.sees(4.5 * PER_REPLICA)
     scene.apply(workload(), scene.scaler(forecast={"model": "default", "leadTime": "1m"}))
     scene.await_replicas(5)
-    assert scene.condition("Ready")[0] == "True"
+    scene.await_condition("Ready", "True", "Scaling")
 
 
 def _is_ready(port: int) -> bool:

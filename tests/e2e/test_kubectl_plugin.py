@@ -26,7 +26,7 @@ from tests.e2e.driving import Scene, await_decisions, eventually, workload
 pytestmark = pytest.mark.e2e
 
 ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
-SECONDS = 30.0
+SECONDS = 120.0
 _MODULES = {"kubectl-predictivescaler": "client.__main__", "kubectl_complete-predictivescaler": "client.completion"}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fnmatch import fnmatchcase
 from itertools import product
 from typing import Any
@@ -26,8 +27,8 @@ def granted(sandbox: Sandbox, account: object) -> set[Permission]:
 
 
 @pytest.fixture
-def requests(scene: Scene) -> list[AuditEvent]:
-    """What was asked, after a scaler has done all that scalers do."""
+def requests(scene: Scene) -> Callable[[], list[AuditEvent]]:
+    """What was asked so far, after a scaler has done all that scalers do."""
     key = {"secretKeyRef": {"name": "prometheus", "key": "token"}}
     secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "prometheus"}, "stringData": {"token": "any"}}
     scene.sees(45)
@@ -42,22 +43,28 @@ def requests(scene: Scene) -> list[AuditEvent]:
     for name in ("web", "statefulset", "replicaset", "floor"):
         scene.await_condition("Ready", "True", "Scaling", name=name)
     eventually(lambda: scene.get("hpa/floor")["spec"]["minReplicas"] == 5)
-    return scene.sandbox.audit_events(USER)
+    return lambda: scene.sandbox.audit_events(USER)
 
 
 def covers(grant: Permission, used: Permission) -> bool:
     return all(fnmatchcase(part, pattern) for part, pattern in zip(used, grant, strict=True))
 
 
-def test_every_verb_that_is_granted_is_used(granted: set[Permission], requests: list[AuditEvent]) -> None:
-    used = {request.permission for request in requests if request.is_allowed}
-    assert {grant for grant in granted if not any(covers(grant, one) for one in used)} == set()
+def test_every_verb_that_is_granted_is_used(granted: set[Permission], requests: Callable[[], list[AuditEvent]]) -> None:
+    """Events are told after what they tell of."""
+
+    def spare() -> set[Permission]:
+        used = {request.permission for request in requests() if request.is_allowed}
+        return {grant for grant in granted if not any(covers(grant, one) for one in used)}
+
+    eventually(spare, set().__eq__)
 
 
-def test_nothing_is_asked_for_that_is_not_granted(sandbox: Sandbox, requests: list[AuditEvent]) -> None:
+def test_nothing_is_asked_for_that_is_not_granted(sandbox: Sandbox, requests: Callable[[], list[AuditEvent]]) -> None:
     """But for events in a namespace that is being deleted: there, nothing may be created by anyone."""
+    asked = requests()
     living = {one["metadata"]["name"] for one in sandbox.get("namespaces")["items"] if _is_living(one)} | {""}
-    assert [one for one in requests if not one.is_allowed and one.namespace in living] == []
+    assert [one for one in asked if not one.is_allowed and one.namespace in living] == []
 
 
 def _floor() -> tuple[dict[str, Any], dict[str, Any]]:

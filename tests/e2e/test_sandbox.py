@@ -56,7 +56,7 @@ def ready_after(pod: dict[str, Any]) -> timedelta:
 
 def test_pods_become_ready_after_their_startup_time(sandbox: Sandbox, namespace: str) -> None:
     sandbox.apply(deployment(namespace, replicas=2, startup="3s"))
-    sandbox.kubectl("rollout", "status", "deployment/web", "-n", namespace, "--timeout=30s")
+    sandbox.kubectl("rollout", "status", "deployment/web", "-n", namespace, "--timeout=110s")
     pods = sandbox.get("pods", "-n", namespace)["items"]
     assert [ready_after(pod) >= timedelta(seconds=3) for pod in pods] == [True, True]
 
@@ -176,7 +176,7 @@ def test_nothing_is_left_when_the_parent_is_killed(number: signal.Signals, tmp_p
         assert parent.stdout is not None
         root, *pids = parent.stdout.readline().split()
         parent.send_signal(number)
-        parent.wait(30)
+        parent.wait(120)
     assert len(pids) == 5
-    assert wait_until(lambda: not any(Identity.of(int(pid)) for pid in pids), 20.0)
+    assert wait_until(lambda: not any(Identity.of(int(pid)) for pid in pids), 60.0)
     assert Path(root).exists() == (number is signal.SIGKILL)  # the next sandbox sweeps what a kill left

@@ -46,7 +46,7 @@ from sandbox.prometheus import Login, Prometheus, Scrape, Tls
 DIRECTORY_PREFIX = "predictive-scaler-sandbox-"
 OWNER = "owner.json"
 READY_SECONDS = 60.0
-COMMAND_SECONDS = 120.0
+COMMAND_SECONDS = 240.0
 TOKEN_DURATION = "24h"  # noqa: S105 - a duration
 
 

@@ -24,7 +24,8 @@ from tests.e2e.driving import eventually
 
 ENTRYPOINT = ["python", "-m", "controller"]  # a test of the chart holds the Dockerfile to it
 FIRST_ADDRESS = 2
-HOOK_SECONDS = 100.0
+HOOK_SECONDS = 200.0
+ROLLOUT = "--timeout=200s"
 
 Object = dict[str, Any]
 
@@ -39,7 +40,8 @@ class Kubelet:
     running: list[Process] = field(default_factory=list)
 
     def pods(self, count: int) -> list[Object]:
-        """The controllers' pods, once there are so many and the scheduler has placed them."""
+        """The controllers' pods, once the Deployment has rolled out and there are so many, placed by the scheduler."""
+        self.sandbox.kubectl("rollout", "status", f"deployment/{self.release}", "-n", self.release, ROLLOUT)
         selector = f"app.kubernetes.io/name=predictive-scaler,app.kubernetes.io/instance={self.release}"
 
         def living() -> list[Object]:

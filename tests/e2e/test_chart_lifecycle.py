@@ -222,9 +222,13 @@ def test_the_service_leads_to_them_and_prometheus_could_scrape_them(
     cluster: Sandbox, scaled: Kubelet, port: int
 ) -> None:
     label = ("-l", f"kubernetes.io/service-name={RELEASE}")
-    ports = [one for found in cluster.get("endpointslices", "-n", RELEASE, *label)["items"] for one in found["ports"]]
-    assert [(one["name"], one["port"]) for one in ports] == [("http", port)]
-    assert "predictive_scaler_" in answer(f"127.0.0.2:{port}", "/metrics")[1]
+
+    def ports() -> list[tuple[str, int]]:
+        slices = cluster.get("endpointslices", "-n", RELEASE, *label)["items"]
+        return [(one["name"], one["port"]) for found in slices for one in found["ports"] or ()]
+
+    eventually(ports, [("http", port)].__eq__)
+    eventually(lambda: answer(f"127.0.0.2:{port}", "/metrics")[1], lambda text: "predictive_scaler_" in text)
 
 
 def test_helm_test_passes(cluster: Sandbox, helm: Callable[..., str], scaled: Kubelet) -> None:
@@ -263,11 +267,10 @@ def await_hook(cluster: Sandbox, pool_is_done: Callable[[], bool]) -> Object:
 def test_an_uninstall_leaves_the_scalers_and_the_size(cluster: Sandbox, scene: Scene, uninstalled: str) -> None:
     assert uid(scene) == uninstalled
     assert scene.replicas() == SIZE
-    left = cluster.kubectl(
-        "get", "deployment,service,serviceaccount,role,rolebinding,pdb,pod", "-n", RELEASE, "-o", "name"
+    kinds = "deployment,service,serviceaccount,role,rolebinding,pdb"
+    eventually(
+        lambda: cluster.kubectl("get", kinds, "-n", RELEASE, "-o", "name").split(), ["serviceaccount/default"].__eq__
     )
-    names = {name for name in left.split() if not name.startswith("pod/")}
-    assert names == {"serviceaccount/default"}
     assert RELEASE not in cluster.kubectl("get", "clusterrole,clusterrolebinding", "-o", "name")
 
 

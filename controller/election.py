@@ -3,8 +3,7 @@
 The rules, which together keep two processes from ever being sure of the same shard:
 - Whoever holds a shard is sure of it for BELIEF_SECONDS from the *start* of the last renewal that succeeded, by its own
   clock, which goes on while the process or the machine sleeps (CLOCK_BOOTTIME); then it is not, whatever it was doing.
-- Somebody else's Lease is dead when it did not change for LEASE_SECONDS by the clock of whoever looks, counted from
-  when the change was *seen*. Times that others wrote are not looked at, so no two clocks need agree.
+- Somebody else's Lease is dead when no change of it was seen for LEASE_SECONDS (`controller.sightings`).
 - Whoever takes a Lease names the version that it read: of two who try, the API server refuses one.
 - Whoever gives a shard up starts nothing more for it, waits for what it has begun, and only then says so in the Lease.
 - Replicas that divide into another number of shards serve nothing side by side: whoever has taken a shard looks again
@@ -23,17 +22,17 @@ import itertools
 import logging
 import math
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from controller.core.assignment import assign, shard_of
 from controller.fence import Left
 from controller.kubernetes_api import ApiError, ConflictError, ForbiddenError, NotFoundError, TimedOutError
-from controller.leases import RELEASED_SECONDS, Lease
+from controller.leases import Lease
+from controller.sightings import LEASE_SECONDS, Sightings
 
 log = logging.getLogger(__name__)
 
-LEASE_SECONDS = 10.0
 RENEW_SECONDS = 2.0
 BELIEF_SECONDS = 7.0
 """What is on its way when belief ends has the rest of LEASE_SECONDS to arrive."""
@@ -46,9 +45,6 @@ ROUND_SECONDS = 4.0
 
 DRAIN_SECONDS = 5.0
 """So long a shard that is given up is waited for; then its Lease is left to run out."""
-
-MOST_LEASE_SECONDS = 60.0
-"""Nobody's Lease counts for longer, whatever is written there: a shard would be served by nobody."""
 
 BURY_SECONDS = 60.0
 """So long a Lease that nobody will take again stays."""
@@ -89,48 +85,6 @@ class _Hold:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Seen:
-    """Somebody's Lease, and when its last change was seen."""
-
-    lease: Lease
-    at: float
-
-    def expires(self) -> float:
-        return self.at + min(max(LEASE_SECONDS, self.lease.seconds), MOST_LEASE_SECONDS)
-
-    def is_held(self, now: float) -> bool:
-        """Also a shard's whose holder somebody took out by hand: that one may not know yet."""
-        is_free = not self.lease.holder and (self.lease.shard is None or self.lease.seconds <= RELEASED_SECONDS)
-        return not is_free and now < self.expires()
-
-
-@dataclass(slots=True)
-class _Known:
-    """What was seen of all Leases, by name.
-
-    A shard's that somebody deleted counts until it is dead: who held it may not know yet. A member's that is gone was
-    taken away by itself.
-    """
-
-    seen: dict[str, _Seen] = field(default_factory=dict)
-
-    def look(self, leases: list[Lease], now: float) -> None:
-        """Take in a complete list."""
-        found = {lease.name: lease for lease in leases}
-        missing = (one for name, one in self.seen.items() if name not in found)
-        gone = {one.lease.name: one for one in missing if one.lease.shard is not None and now < one.expires()}
-        self.seen = gone | {name: self._as_seen(lease, now) for name, lease in found.items()}
-
-    def _as_seen(self, lease: Lease, now: float) -> _Seen:
-        before = self.seen.get(lease.name)
-        return before if before and before.lease.version == lease.version else _Seen(lease=lease, at=now)
-
-    def live(self, now: float) -> Iterator[Lease]:
-        """Those that somebody holds."""
-        return (one.lease for one in self.seen.values() if one.is_held(now))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
     """A replica that is there."""
 
@@ -160,7 +114,7 @@ class Election:
         self._on_begin = on_begin
         self._watcher = watcher
         self._clock = clock
-        self._known = _Known()
+        self._known = Sightings()
         self._holds: dict[int, _Hold] = {}
         self._terms = itertools.count(1)
         self._beginning: asyncio.Task[None] | None = None

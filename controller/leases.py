@@ -1,8 +1,8 @@
 """How do replicas leave word for each other? By Leases at the API server: one for each shard, one for each member.
 
 A Lease says who holds it; whoever holds it writes it again and again, and whoever writes names the version that it
-read, so that of two writers one is refused. What makes a Lease live or dead is told by `controller.election`; the times
-in it are for people, since nobody compares the clocks of two machines. Must not wait, nor decide anything.
+read, so that of two writers one is refused. What makes a Lease live or dead is told by `controller.sightings`; the
+times in it are for people, since nobody compares the clocks of two machines. Must not wait, nor decide anything.
 """
 
 from __future__ import annotations

@@ -13,12 +13,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from controller.election import CALL_SECONDS, DRAIN_SECONDS, LEASE_SECONDS, Election, Member
+from controller.election import CALL_SECONDS, DRAIN_SECONDS, Election, Member
 from controller.kubernetes_api import KubernetesApi
 from controller.leases import Lease, Leases
 from controller.metrics import Metrics
 from controller.settings import Settings
 from controller.shards import Alone, Serving, Shards
+from controller.sightings import LEASE_SECONDS
 
 log = logging.getLogger(__name__)
 

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from controller.core.assignment import shard_of
-from controller.election import LEASE_SECONDS, Election, Member
+from controller.election import Election, Member
 from controller.fence import Left, always
 from controller.registry import Scaler
+from controller.sightings import LEASE_SECONDS
 from controller.spec import ScalerSpec, SpecError
 
 

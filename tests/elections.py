@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, cast
 
-from controller.election import LEASE_SECONDS, Election
+from controller.election import Election
 from controller.election import Store as AnyStore
 from controller.kubernetes_api import (
     ConflictError,
@@ -25,6 +25,7 @@ from controller.kubernetes_api import (
     TimedOutError,
 )
 from controller.leases import LABEL, Lease, Leases
+from controller.sightings import LEASE_SECONDS
 from tests.builders import NOW
 
 

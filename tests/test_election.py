@@ -19,13 +19,12 @@ from controller.election import (
     BELIEF_SECONDS,
     BURY_SECONDS,
     DRAIN_SECONDS,
-    LEASE_SECONDS,
-    MOST_LEASE_SECONDS,
     TROUBLED_SECONDS,
 )
 from controller.fence import Left
 from controller.kubernetes_api import TimedOutError
 from controller.leases import SHARDS
+from controller.sightings import LEASE_SECONDS, MOST_LEASE_SECONDS
 from tests.builders import NOW
 from tests.elections import Replica, Store, World, written
 

@@ -6,9 +6,10 @@ import math
 from typing import Any
 
 from controller.core.assignment import shard_of
-from controller.election import LEASE_SECONDS, Member
+from controller.election import Member
 from controller.registry import Registry, Scaler
 from controller.shards import Alone, Shards, key_of
+from controller.sightings import LEASE_SECONDS
 from tests.builders import body, scaler
 from tests.elections import World
 

@@ -23,12 +23,13 @@ from rich.console import Console
 from rich.table import Table
 
 from controller.core.assignment import assign
-from controller.election import LEASE_SECONDS, Election, Member, _Hold
+from controller.election import Election, Member, _Hold
 from controller.forecaster import OnnxModels
 from controller.leases import Lease
 from controller.registry import Scaler
 from controller.scheduler import Scheduler
 from controller.shards import Alone, Serving, Shards
+from controller.sightings import LEASE_SECONDS
 from tests.bench.ticks import Bench
 from tests.builders import STEP
 from tests.elections import Heard, Line, Store

@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from controller.election import LEASE_SECONDS, RENEW_SECONDS
+from controller.election import RENEW_SECONDS
+from controller.sightings import LEASE_SECONDS
 from sandbox.cluster import Sandbox
 from sandbox.controller import Controller
 from tests.e2e.driving import Scene, eventually, wall_clock, workload
@@ -250,3 +251,26 @@ def served_twice(group: Replicas, since: datetime) -> dict[str, list[str]]:
 def errors(controller: Controller) -> list[str]:
     lines = [json.loads(line) for line in controller.log.read_text().splitlines()]
     return [line["message"] for line in lines if line["level"] == "ERROR"]
+
+
+@pytest.fixture
+def releases(sandbox: Sandbox, account: Path, models: Path, namespace: str, tmp_path: Path) -> Iterator[Replicas]:
+    """Two controllers that are not replicas of one another, and watch the same namespace."""
+    names = ["first", "second"]
+    with replicas(sandbox, models, namespace, tmp_path, count=2, shards=1, leases=names) as both:
+        yield both
+
+
+def test_two_releases_tell_of_each_other(scene: Scene, releases: Replicas) -> None:
+    scene.sees(15)
+    scene.apply(workload(replicas=2), scene.scaler())
+    scene.await_condition("Ready", "True", "AnotherController")
+    named = {f'"{releases.home}/{name}"' for name in ("first", "second")}
+    eventually(lambda: {other for note in told_of(scene) for other in named if other in note}, named.__eq__)
+    releases.all[0].controller.stop()
+    scene.await_condition("Ready", "True", "Scaling")
+
+
+def told_of(scene: Scene) -> list[str]:
+    """The notes in which a controller tells of another one."""
+    return [one["note"] for one in scene.get("events")["items"] if one["reason"] == "AnotherController"]

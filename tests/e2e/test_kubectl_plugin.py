@@ -153,7 +153,7 @@ def test_a_paused_scaler_leaves_its_target_alone_until_it_goes_on(web: Scene, co
         web.kubectl("predictivescaler", "resume", "web", "--mode", "Experiment")
     size = web.replicas()
     web.sees(2000)
-    time.sleep(3)  # three ticks in which it would have grown
+    ticks_pass(web, controller)
     assert web.replicas() == size
     assert web.kubectl("predictivescaler", "pause", "--all").endswith("web is paused already (was Active)\n")
     assert web.kubectl("predictivescaler", "resume", "--all").endswith("web goes on in mode Active\n")
@@ -162,6 +162,13 @@ def test_a_paused_scaler_leaves_its_target_alone_until_it_goes_on(web: Scene, co
     assert PAUSED_MODE not in (metadata.get("annotations") or {})
     writers = {one["manager"] for one in metadata["managedFields"] if "f:mode" in one["fieldsV1"].get("f:spec", {})}
     assert writers == {"kubectl-predictivescaler"}
+
+
+def ticks_pass(scene: Scene, controller: Controller) -> None:
+    """Three of another scaler of the same load, in which this one would have grown."""
+    scene.apply(scene.scaler("other", mode="Observe"))
+    await_decisions(controller, scene, 3, "other")
+    scene.kubectl("delete", "psc", "other")
 
 
 def _separately(scene: Scene, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -192,7 +192,7 @@ def _of_conditions(found: Mapping[Any, Json], ready: Json) -> Iterator[Concern]:
         yield _off("TargetScaledToZero", str(ready.get("message", "")))
     elif ready.get("status") != "True":
         yield _as_said(Level.FAILED, ready)
-    elif ready.get("reason") == "ObjectiveMissed":
+    elif ready.get("reason") in {"ObjectiveMissed", "AnotherController"}:
         yield _as_said(Level.WARNING, ready)
     for kind, ordinary in _ORDINARY.items():
         condition = found.get(kind)

@@ -80,8 +80,8 @@ async def _serve(
     stop: asyncio.Event,
 ) -> None:
     ledger = Ledger(settings.records_mib)
-    writer = KubernetesStatusWriter(api, instance=membership.me.instance)
-    report = Report(writer=writer, metrics=metrics, ledger=ledger)
+    writer = KubernetesStatusWriter(api, instance=membership.me.instance, group=membership.group)
+    report = Report(writer=writer, metrics=metrics, ledger=ledger, group=writer.group)
     scheduler = _scheduler(settings, adapters, metrics, registry, membership, report)
     hand_back = _hand_back(settings, api, adapters, registry, relist, membership)
     peers = Peers(membership.serving, me=membership.me)

@@ -53,6 +53,7 @@ class Reason(StrEnum):
     OBSERVING = "Observing"
     SCALING = "Scaling"
     OBJECTIVE_MISSED = "ObjectiveMissed"
+    ANOTHER_CONTROLLER = "AnotherController"
     METRICS_FOUND = "MetricsFound"
     FORECASTING = "Forecasting"
     LOSING_TO_NAIVE = "LosingToNaive"
@@ -89,11 +90,16 @@ class Condition:
         }
 
 
-def conditions(scaler: Scaler, outcome: Outcome, earlier: Sequence[Condition]) -> tuple[Condition, ...]:
-    """The conditions after a tick; one whose status did not change keeps its time."""
+def conditions(
+    scaler: Scaler, outcome: Outcome, earlier: Sequence[Condition], rival: str = ""
+) -> tuple[Condition, ...]:
+    """The conditions after a tick; one whose status did not change keeps its time.
+
+    `rival`: the controllers that decide for the scaler as well; empty: none.
+    """
     since = {condition.type: (condition.status, condition.since) for condition in earlier}
     made = []
-    for kind, (status, reason, message) in _answers(scaler, outcome).items():
+    for kind, (status, reason, message) in _answers(scaler, outcome, rival).items():
         held = since.get(kind)
         time = held[1] if held is not None and held[0] is status else outcome.time
         made.append(Condition(type=kind, status=status, reason=str(reason), message=message, since=time))
@@ -119,7 +125,7 @@ def stored(status: Mapping[str, Any]) -> tuple[Condition, ...]:
 _Answer = tuple[Status, str, str]
 
 
-def _answers(scaler: Scaler, outcome: Outcome) -> dict[ConditionType, _Answer]:
+def _answers(scaler: Scaler, outcome: Outcome, rival: str) -> dict[ConditionType, _Answer]:
     spec = scaler.spec
     if isinstance(spec, SpecError):
         return _idle(Status.FALSE, Reason.SPEC_INVALID, str(spec))
@@ -128,7 +134,7 @@ def _answers(scaler: Scaler, outcome: Outcome) -> dict[ConditionType, _Answer]:
     metrics, able = _metrics(outcome), _able(outcome)
     recommended = {ConditionType.RECOMMENDED: _recommended(spec, outcome.grade)} if spec.mode is Mode.OBSERVE else {}
     return {
-        ConditionType.READY: _ready(spec, outcome.memory, metrics, able),
+        ConditionType.READY: _ready(spec, outcome.memory, metrics, able, rival),
         ConditionType.METRICS_AVAILABLE: metrics,
         ConditionType.FORECASTING: _forecasting(spec, outcome),
         ConditionType.ABLE_TO_SCALE: able,
@@ -156,13 +162,24 @@ def _idle(status: Status, reason: Reason, message: str) -> dict[ConditionType, _
     return {ConditionType.READY: (status, reason, message), **dict.fromkeys(others, unknown)}
 
 
-def _ready(spec: ScalerSpec, memory: Memory, metrics: _Answer, able: _Answer) -> _Answer:
+def _ready(spec: ScalerSpec, memory: Memory, metrics: _Answer, able: _Answer, rival: str) -> _Answer:
     for answer in (able, metrics):
         if answer[0] is not Status.TRUE:
             return answer
+    if rival:
+        return Status.TRUE, Reason.ANOTHER_CONTROLLER, shared_with(rival)
     if spec.mode is Mode.OBSERVE:
         return Status.TRUE, Reason.OBSERVING, "mode is Observe: decisions are made and reported, never acted on"
     return _missed(spec.policy, memory.steering) or (Status.TRUE, Reason.SCALING, "the target follows the decisions")
+
+
+def shared_with(rival: str) -> str:
+    """What two controllers that decide for the same scaler do to it, and the cure."""
+    return (
+        f'the controller "{rival}" (the namespace and name of its Leases) decides for this scaler as well, so that its '
+        "size and memory may go back and forth: have the two releases watch different namespaces (watchNamespaces), or "
+        "uninstall one of them"
+    )
 
 
 def _missed(policy: Policy, steering: Steering) -> _Answer | None:

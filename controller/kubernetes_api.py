@@ -198,9 +198,9 @@ class KubernetesApi:
         """
         return await self._call("PATCH", path, {"fieldManager": FIELD_MANAGER, "force": "true"}, body, APPLY_PATCH)
 
-    async def json_patch(self, path: str, operations: list[Json]) -> Json:
+    async def json_patch(self, path: str, operations: list[Json], manager: str = FIELD_MANAGER) -> Json:
         """The object after all `operations` (RFC 6902), or InvalidError if one of them, such as a test, failed."""
-        return await self._call("PATCH", path, {"fieldManager": FIELD_MANAGER}, operations, JSON_PATCH)
+        return await self._call("PATCH", path, {"fieldManager": manager}, operations, JSON_PATCH)
 
     async def post(self, path: str, body: Json) -> Json:
         """The object created from `body`."""

@@ -28,7 +28,8 @@ log = logging.getLogger(__name__)
 class Membership:
     """Where a process stands among its replicas. `run(stop)`: take part until `stop`, then leave.
 
-    `trouble`: why it could serve nothing, whatever was left to it; empty while it could.
+    `trouble`: why it could serve nothing, whatever was left to it; empty while it could. `group`: who these replicas
+    are among all controllers.
     """
 
     me: Member
@@ -38,6 +39,7 @@ class Membership:
     holders: Callable[[], Mapping[int, Member]]
     run: Callable[[asyncio.Event], Awaitable[object]]
     trouble: Callable[[], str] = lambda: ""
+    group: str = ""
 
 
 @contextlib.asynccontextmanager
@@ -80,6 +82,7 @@ async def joined(
             holders=election.holders,
             run=election.run,
             trouble=election.trouble,
+            group=f"{settings.lease_namespace}/{settings.lease_name}",
         )
 
 
@@ -87,7 +90,15 @@ def _alone(me: Member) -> Membership:
     async def wait(stop: asyncio.Event) -> None:
         await stop.wait()
 
-    return Membership(me=me, shards=1, serving=Alone(me), members=lambda: [me], holders=lambda: {0: me}, run=wait)
+    return Membership(
+        me=me,
+        shards=1,
+        serving=Alone(me),
+        members=lambda: [me],
+        holders=lambda: {0: me},
+        run=wait,
+        group=f"no Leases/{me.instance}",
+    )
 
 
 def _lease(me: Member, name: str, shards: int) -> Lease:

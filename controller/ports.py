@@ -234,10 +234,12 @@ class LeadTimes(Protocol):
 class StatusWriter(Protocol):
     """The status and the events of a PredictiveScaler."""
 
-    async def patch_status(self, namespace: str, name: str, uid: str, status: Mapping[str, Any]) -> None:
+    async def patch_status(
+        self, namespace: str, name: str, uid: str, status: Mapping[str, Any]
+    ) -> Mapping[str, Any] | None:
         """Set each key of `status` as a whole in the object's `.status`, None removing it, others staying.
 
-        Only if it is still the object `uid`. Raises StatusError.
+        Only if it is still the object `uid`. Gives the object as it then is, if that is known. Raises StatusError.
         """
         ...
 

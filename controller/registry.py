@@ -7,12 +7,16 @@ loop: whoever learns of a change elsewhere hands it over. Must not act on anythi
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from controller.aws_spec import GroupRef
 from controller.spec import AnyTarget, ScalerSpec, SpecError, parse
+
+STATUS_MANAGER = "predictive-scaler/"
+"""What the field managers begin with as which controllers write statuses: those of the same Leases have one name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -21,6 +25,7 @@ class Scaler:
 
     `status`: the newest that came; what whoever begins to decide goes on from. `created`: RFC 3339. `version`: the
     resource version, which grows with every write (comparable as a number, so Kubernetes 1.35 on); None where unknown.
+    `writers`: which controllers wrote in the status, each with when it last did.
     """
 
     namespace: str
@@ -31,6 +36,7 @@ class Scaler:
     spec: ScalerSpec | SpecError
     status: Mapping[str, Any]
     version: int | None = None
+    writers: frozenset[tuple[str, str]] = frozenset()
 
     @property
     def key(self) -> str:
@@ -53,7 +59,22 @@ def read(body: Mapping[str, Any]) -> Scaler:
         created=metadata.get("creationTimestamp", ""),
         spec=spec,
         status=body.get("status") or {},
-        version=_version(metadata),
+        version=version_of(body),
+        writers=writers_of(body),
+    )
+
+
+def version_of(body: Mapping[str, Any]) -> int | None:
+    """The resource version as a number."""
+    return _version(body["metadata"])
+
+
+def writers_of(body: Mapping[str, Any]) -> frozenset[tuple[str, str]]:
+    """(who, when) of the controllers that wrote in the status, by the object's managedFields; when is to the second."""
+    return frozenset(
+        (sys.intern(entry["manager"].removeprefix(STATUS_MANAGER)), entry.get("time") or "")
+        for entry in body["metadata"].get("managedFields") or ()
+        if entry.get("subresource") == "status" and entry.get("manager", "").startswith(STATUS_MANAGER)
     )
 
 
@@ -93,7 +114,8 @@ class Registry:
         if held is None or generation > held.generation:
             self._take(read(body))
         elif generation == held.generation and _is_as_new(version := _version(metadata), held.version):
-            self._scalers[held.uid] = replace(held, status=body.get("status") or {}, version=version)
+            status = body.get("status") or {}
+            self._scalers[held.uid] = replace(held, status=status, version=version, writers=writers_of(body))
 
     def _take(self, scaler: Scaler) -> None:
         self._scalers[scaler.uid] = scaler

@@ -8,54 +8,75 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence, Set
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from controller.account import Account
-from controller.conditions import Condition, ConditionType, Status, conditions, stored
+from controller.conditions import Condition, ConditionType, Reason, Status, conditions, shared_with, stored
 from controller.core.decide import Decision
 from controller.ledger import Ledger
 from controller.metrics import Metrics
 from controller.outcome import Outcome, Stage
 from controller.ports import StatusError, StatusWriter
-from controller.registry import Scaler
+from controller.registry import Scaler, version_of, writers_of
 from controller.spec import Mode, ScalerSpec
 from controller.status import status
 
 log = logging.getLogger(__name__)
 
 CHECKPOINT_INTERVALS = 4  # a status that says nothing new is written every four ticks, for its Memory and its numbers
+RIVAL_INTERVALS = 3 * CHECKPOINT_INTERVALS  # for so long after its last write another controller is taken to be there
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Told:
-    """What was last written of a scaler."""
+    """What was last written of a scaler; `version` and `writers` as of `Scaler`, right after."""
 
     conditions: tuple[Condition, ...]
     essence: object
     time: datetime | None
+    version: int | None = None
+    writers: frozenset[tuple[str, str]] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Rival:
+    """Another controller that writes the status of a scaler. `wrote`: when it last did, as the API server says.
+
+    `time`: when that was seen here.
+    """
+
+    name: str
+    wrote: str
+    time: datetime
 
 
 class Report:
-    """Implements `ports.Reporter`."""
+    """Implements `ports.Reporter`. `group`: in whose name statuses are written, as `Scaler.writers` has it."""
 
-    def __init__(self, *, writer: StatusWriter, metrics: Metrics, ledger: Ledger) -> None:
+    def __init__(self, *, writer: StatusWriter, metrics: Metrics, ledger: Ledger, group: str = "") -> None:
         self._writer = writer
         self._metrics = metrics
         self._ledger = ledger
+        self._group = group
         self._told: dict[str, _Told] = {}
+        self._rivals: dict[str, _Rival] = {}
 
     async def report(self, scaler: Scaler, outcome: Outcome) -> None:
         """Tell one tick. The status is written only when it says something new, or for its Memory once in a while."""
         told = self._told.get(scaler.uid) or _Told(conditions=stored(scaler.status), essence=None, time=None)
-        now_true = conditions(scaler, outcome, told.conditions)
+        before, rival = self._rivals.get(scaler.uid), self._rival(scaler, outcome.time, told)
+        now_true = conditions(scaler, outcome, told.conditions, "" if rival is None else rival.name)
         self._metrics.tell(scaler, outcome, now_true)
         self._ledger.add(scaler.uid, Account.of(scaler, outcome))
         if outcome.decision is not None:
             _log_decision(scaler, outcome.decision, is_written=outcome.is_written)
         is_known = await self._write_status(scaler, outcome, now_true, told)
         notes = [*_scaled(outcome), *_ended(outcome), *(_flips(told.conditions, now_true) if is_known else ())]
+        if rival is not None and before is None:
+            log.warning("another controller decides as well", extra={"scaler": scaler.key, "other": rival.name})
+            notes.append(("Warning", Reason.ANOTHER_CONTROLLER, shared_with(rival.name)))
         await asyncio.gather(*(self._emit(scaler, outcome.time, note) for note in notes))
 
     def took(self, stage: Stage, seconds: float) -> None:
@@ -65,6 +86,7 @@ class Report:
     def leave(self, uid: str) -> None:
         """Tell no more of a scaler that is served elsewhere; its records stay, in case it comes back."""
         self._told.pop(uid, None)
+        self._rivals.pop(uid, None)
         self._metrics.forget(uid)
 
     def forget(self, uid: str) -> None:
@@ -81,15 +103,36 @@ class Report:
             return True
         try:
             fields = status(scaler, outcome, now_true)
-            await self._writer.patch_status(scaler.namespace, scaler.name, scaler.uid, fields)
+            body = await self._writer.patch_status(scaler.namespace, scaler.name, scaler.uid, fields)
         except StatusError as error:
             if error.gone:
                 raise
             log.warning("status not written", extra={"scaler": scaler.key, "error": str(error)})
             self._metrics.failed(scaler, Stage.REPORT, "StatusNotWritten")
             return False
-        self._told[scaler.uid] = _Told(conditions=now_true, essence=essence, time=outcome.time)
+        told = _Told(conditions=now_true, essence=essence, time=outcome.time)
+        if body is not None:
+            told = replace(told, version=version_of(body), writers=writers_of(body))
+        self._told[scaler.uid] = told
         return True
+
+    def _rival(self, scaler: Scaler, now: datetime, told: _Told) -> _Rival | None:
+        """Who else wrote after we last did. What a predecessor wrote before is no rival's: it may be gone."""
+        if told.version is not None and scaler.version is not None and scaler.version > told.version:
+            self._note(scaler, now, {one for one in scaler.writers - told.writers if one[0] != self._group})
+        found = self._rivals.get(scaler.uid)
+        if found is not None and now - found.time >= RIVAL_INTERVALS * _interval(scaler):
+            del self._rivals[scaler.uid]
+            return None
+        return found
+
+    def _note(self, scaler: Scaler, now: datetime, others: Set[tuple[str, str]]) -> None:
+        """The last one to write; what was seen before is no news."""
+        if others:
+            wrote, name = max((wrote, name) for name, wrote in others)
+            held = self._rivals.get(scaler.uid)
+            if held is None or (held.name, held.wrote) != (name, wrote):
+                self._rivals[scaler.uid] = _Rival(name=name, wrote=wrote, time=now)
 
     async def _emit(self, scaler: Scaler, now: datetime, note: _Note) -> None:
         """An event tells people what the status keeps; one that cannot be written is not worth a second try."""

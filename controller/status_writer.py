@@ -13,6 +13,7 @@ from typing import Any
 
 from controller.kubernetes_api import ApiError, InvalidError, Json, KubernetesApi, NotFoundError
 from controller.ports import StatusError
+from controller.registry import STATUS_MANAGER
 from controller.spec import GROUP, KIND, PLURAL, VERSION
 
 REPORTER = "predictive-scaler"
@@ -20,19 +21,27 @@ ACTION = "Scale"
 NOTE_BYTES = 1024
 """The API server refuses longer notes, as it does names of more than 253 characters."""
 
+MANAGER_LENGTH = 128
+"""And longer names of field managers."""
+
 
 class KubernetesStatusWriter:
-    """A `StatusWriter`. `instance`: who this process is among its replicas, such as the Pod's name."""
+    """A `StatusWriter`. `instance`: who this process is among its replicas, such as the Pod's name.
 
-    def __init__(self, api: KubernetesApi, *, instance: str) -> None:
+    `group`: who these replicas are among all controllers; statuses are written in their name, which may be cut.
+    """
+
+    def __init__(self, api: KubernetesApi, *, instance: str, group: str) -> None:
         self._api = api
         self._instance = instance
+        self._manager = f"{STATUS_MANAGER}{group}"[:MANAGER_LENGTH]
+        self.group = self._manager.removeprefix(STATUS_MANAGER)
 
-    async def patch_status(self, namespace: str, name: str, uid: str, status: Mapping[str, Any]) -> None:
+    async def patch_status(self, namespace: str, name: str, uid: str, status: Mapping[str, Any]) -> Json:
         """Set every key of `status` as a whole, None removing it; other keys stay. Raises StatusError."""
         path = _path(namespace, name)
         try:
-            await self._write(path, uid, status)
+            return await self._write(path, uid, status)
         except NotFoundError as error:
             raise StatusError(f"{KIND} {namespace}/{name} was deleted", gone=True) from error
         except ApiError as error:
@@ -60,9 +69,9 @@ class KubernetesStatusWriter:
         except ApiError as error:
             raise StatusError(f"cannot record the event {reason} of {KIND} {namespace}/{name}: {error}") from error
 
-    async def _write(self, path: str, uid: str, status: Mapping[str, Any]) -> None:
+    async def _write(self, path: str, uid: str, status: Mapping[str, Any]) -> Json:
         try:
-            await self._api.json_patch(f"{path}/status", [_is(uid), *_operations(status)])
+            return await self._patch(path, [_is(uid), *_operations(status)])
         except InvalidError:
             found = await self._api.get(path)
             if found["metadata"]["uid"] != uid:
@@ -70,7 +79,10 @@ class KubernetesStatusWriter:
             if "status" in found:
                 raise
             first = {"op": "add", "path": "/status", "value": {}}
-            await self._api.json_patch(f"{path}/status", [_is(uid), first, *_operations(status)])
+            return await self._patch(path, [_is(uid), first, *_operations(status)])
+
+    async def _patch(self, path: str, operations: list[Json]) -> Json:
+        return await self._api.json_patch(f"{path}/status", operations, self._manager)
 
 
 def _path(namespace: str, name: str) -> str:

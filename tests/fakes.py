@@ -150,20 +150,27 @@ class Event:
 
 @dataclass(kw_only=True)
 class FakeStatusWriter:
-    """Keeps the statuses by uid as the API server would; `error` is raised while it is there."""
+    """Keeps the statuses by uid as the API server would; `error` is raised while it is there.
+
+    `after`: the object as it is after a patch, as far as that is known.
+    """
 
     statuses: dict[str, dict[str, Any]] = field(default_factory=dict)
     patches: list[Mapping[str, Any]] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     error: StatusError | None = None
     event_error: StatusError | None = None
+    after: Mapping[str, Any] | None = None
 
-    async def patch_status(self, namespace: str, name: str, uid: str, status: Mapping[str, Any]) -> None:
+    async def patch_status(
+        self, namespace: str, name: str, uid: str, status: Mapping[str, Any]
+    ) -> Mapping[str, Any] | None:
         if self.error is not None:
             raise self.error
         self.patches.append(status)
         patched = self.statuses.get(uid, {}) | dict(status)
         self.statuses[uid] = {key: value for key, value in patched.items() if value is not None}
+        return self.after
 
     async def emit(
         self, namespace: str, name: str, uid: str, *, type_: str, reason: str, note: str, now: datetime

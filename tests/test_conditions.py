@@ -126,6 +126,19 @@ def test_an_objective_that_is_missed_is_told_with_the_cure() -> None:
     )
 
 
+@pytest.mark.parametrize("mode", ["Active", "Observe"])
+def test_another_controller_is_named_with_the_cure(mode: str) -> None:
+    ready = conditions(scaler(spec={"mode": mode}), _outcome(), (), "scaling/other")[0]
+    assert (ready.type, ready.status, ready.reason) == (ConditionType.READY, Status.TRUE, "AnotherController")
+    assert 'the controller "scaling/other"' in ready.message
+    assert "watchNamespaces" in ready.message
+
+
+def test_what_keeps_a_scaler_from_its_work_comes_before_another_controller() -> None:
+    ready = conditions(scaler(), _outcome(_problem(Stage.ACT)), (), "scaling/other")[0]
+    assert (ready.status, ready.reason) == (Status.FALSE, "SomeReason")
+
+
 def test_a_forecast_that_is_not_wanted_is_no_question() -> None:
     outcome, spec = _outcome(forecast=None), {"forecast": {"model": "none"}}
     assert _statuses(outcome, **spec) == WELL | {"Forecasting": "Unknown"}

@@ -48,6 +48,19 @@ async def test_who_looks_like_one_of_several_and_has_no_leases_is_told_of(
     assert ("set LEASE_NAMESPACE" in caplog.text) is is_told
 
 
+@pytest.mark.usefixtures("kubeconfig")
+@pytest.mark.parametrize(
+    ("settings", "group"),
+    [
+        (Settings(lease_namespace="scaling", lease_name="mine", instance="pod-1"), "scaling/mine"),
+        (Settings(instance="pod-1"), "no Leases/pod-1"),
+    ],
+)
+async def test_replicas_have_the_name_of_their_leases(settings: Settings, group: str) -> None:
+    async with _join(settings) as one:
+        assert one.group == group
+
+
 async def test_alone_it_counts_as_holding_the_only_shard() -> None:
     metrics = Metrics()
     async with _join(Settings(), metrics):

@@ -330,3 +330,37 @@ def test_a_group_that_is_gone_or_changed_is_waited_for_no_more() -> None:
     found = registry.group("shop", "web")
     registry.discard("uid-nodes")
     assert (found is not None, registry.group("shop", "web")) == (True, None)
+
+
+def _written(*entries: dict[str, Any], version: str = "1") -> dict[str, Any]:
+    made = body()
+    made["metadata"] |= {"managedFields": list(entries), "resourceVersion": version}
+    return made
+
+
+def _by(manager: str, **changes: str) -> dict[str, Any]:
+    return {"manager": manager, "operation": "Update", "subresource": "status", "time": "10:00"} | changes
+
+
+@pytest.mark.parametrize(
+    ("entries", "writers"),
+    [
+        ([], set()),
+        ([_by("predictive-scaler/scaling/mine")], {("scaling/mine", "10:00")}),
+        (
+            [_by("predictive-scaler/a/x"), _by("predictive-scaler/b/x", time="10:01")],
+            {("a/x", "10:00"), ("b/x", "10:01")},
+        ),
+        ([_by("kubectl-edit"), _by("predictive-scaler"), {"manager": "argocd-controller"}], set()),
+        ([_by("predictive-scaler/a/x", subresource="")], set()),
+    ],
+    ids=["nobody", "one", "two", "others", "no-status"],
+)
+def test_who_wrote_in_the_status(entries: list[dict[str, Any]], writers: set[tuple[str, str]]) -> None:
+    assert _registry(_written(*entries)).all()[0].writers == writers
+
+
+def test_who_wrote_is_as_new_as_the_status() -> None:
+    registry = _registry(_written(_by("predictive-scaler/a/x"), version="1"))
+    registry.put(_written(_by("predictive-scaler/b/x"), version="2"))
+    assert registry.all()[0].writers == {("b/x", "10:00")}

@@ -15,9 +15,9 @@ from controller.ledger import Ledger
 from controller.metrics import Metrics
 from controller.outcome import Outcome, Problem, Stage
 from controller.ports import StatusError
-from controller.registry import Scaler
-from controller.report import CHECKPOINT_INTERVALS, Report
-from tests.builders import FRESH, INTERVAL, NOW, forecast, record, scaler, seconds
+from controller.registry import STATUS_MANAGER, Scaler, read
+from controller.report import CHECKPOINT_INTERVALS, RIVAL_INTERVALS, Report
+from tests.builders import FRESH, INTERVAL, NOW, body, forecast, record, scaler, seconds
 from tests.fakes import FakeStatusWriter
 
 BROKEN = Problem(stage=Stage.ACT, reason="TargetConflict", message="changed meanwhile")
@@ -27,7 +27,7 @@ OTHERWISE_BROKEN = Problem(stage=Stage.ACT, reason="TargetForbidden", message="m
 class World:
     def __init__(self) -> None:
         self.writer, self.ledger, self.metrics = FakeStatusWriter(), Ledger(), Metrics()
-        self.report = Report(writer=self.writer, metrics=self.metrics, ledger=self.ledger)
+        self.report = Report(writer=self.writer, metrics=self.metrics, ledger=self.ledger, group="a/own")
 
     async def tell(
         self,
@@ -278,3 +278,65 @@ async def test_a_scaler_of_a_short_interval_is_checkpointed_by_its_own_interval(
     for tick in range(4):
         await world.tell(tick, of=quick)
     assert (len(world.writer.patches), INTERVAL) == (1, seconds(15))
+
+
+def _stored(version: int, **times: str) -> dict[str, Any]:
+    """The object at a version; by name of a controller in namespace a, when it last wrote in the status."""
+    made = body()
+    entries = [
+        {"manager": f"{STATUS_MANAGER}a/{name}", "subresource": "status", "time": time} for name, time in times.items()
+    ]
+    made["metadata"] |= {"resourceVersion": str(version), "managedFields": entries}
+    return made
+
+
+class TestAnotherController:
+    """What was there before we wrote is a predecessor's; who writes after us is there now."""
+
+    async def told(self, world: World, after: dict[str, Any], then: dict[str, Any], tick: int = 1) -> str:
+        """The reason of Ready at a tick that sees `then`, after one whose status made the object `after`."""
+        world.writer.after = after
+        await world.tell(0, of=read(_stored(4)))
+        await world.tell(tick, of=read(then))
+        return self.reason(world)
+
+    def reason(self, world: World) -> str:
+        return str(world.writer.statuses["uid-web"]["conditions"][0]["reason"])
+
+    @pytest.mark.parametrize(
+        ("after", "then", "reason"),
+        [
+            (_stored(5, own="1"), _stored(6, own="1", other="2"), "AnotherController"),
+            (_stored(5, own="1", other="0"), _stored(6, own="1", other="2"), "AnotherController"),
+            (_stored(5, own="1"), _stored(6, other="1"), "AnotherController"),
+            (_stored(5, own="1"), _stored(5, own="1"), "Scaling"),
+            (_stored(5, own="1", other="0"), _stored(6, own="2", other="0"), "Scaling"),
+            (_stored(5, own="1"), _stored(4, other="0"), "Scaling"),
+        ],
+        ids=["new", "again", "took-all", "nobody", "predecessor", "the-watch-is-late"],
+    )
+    async def test_by_who_wrote_since(
+        self, world: World, after: dict[str, Any], then: dict[str, Any], reason: str
+    ) -> None:
+        assert await self.told(world, after, then) == reason
+
+    async def test_there_is_one_event_that_names_it(self, world: World) -> None:
+        await self.told(world, _stored(5, own="1"), _stored(6, own="1", other="2"))
+        world.writer.after = _stored(7, own="3", other="2")
+        await world.tell(2, of=read(_stored(8, own="3", other="4")))
+        (event,) = [one for one in world.writer.events if one.reason == "AnotherController"]
+        assert (event.type, '"a/other"' in event.note) == ("Warning", True)
+
+    @pytest.mark.parametrize(
+        ("ticks", "reason"), [(RIVAL_INTERVALS - 1, "AnotherController"), (RIVAL_INTERVALS, "Scaling")]
+    )
+    async def test_it_is_told_until_it_has_been_away_for_long(self, world: World, ticks: int, reason: str) -> None:
+        """Of two that write in turns, each sees itself as the last one now and then."""
+        await self.told(world, _stored(5, own="1"), _stored(6, own="1", other="2"))
+        world.writer.after = _stored(7, own="3", other="2")
+        for tick in range(2, ticks + 2):
+            await world.tell(tick, of=read(_stored(7, own="3", other="2")))
+        assert self.reason(world) == reason
+
+    async def test_who_does_not_know_versions_notices_nothing(self, world: World) -> None:
+        assert await self.told(world, body(), _stored(6, other="2")) == "Scaling"

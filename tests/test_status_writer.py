@@ -9,7 +9,8 @@ import pytest
 
 from controller.kubernetes_api import KubernetesApi
 from controller.ports import StatusError
-from controller.status_writer import KubernetesStatusWriter
+from controller.registry import STATUS_MANAGER
+from controller.status_writer import MANAGER_LENGTH, KubernetesStatusWriter
 from tests.servers.kubernetes import FakeApiServer, status
 
 PATH = "/apis/predictivescaler.dev/v1alpha1/namespaces/web/predictivescalers/api"
@@ -20,7 +21,7 @@ NOW = datetime(2026, 3, 2, 10, 0, 0, 5, tzinfo=timezone(timedelta(hours=1)))
 @pytest.fixture
 def writer(api: KubernetesApi, server: FakeApiServer) -> KubernetesStatusWriter:
     server.objects[PATH] = {"metadata": {"uid": "u-1"}, "spec": {}, "status": {"kept": 1, "replaced": {"old": 1}}}
-    return KubernetesStatusWriter(api, instance="pod-1")
+    return KubernetesStatusWriter(api, instance="pod-1", group="scaling/mine")
 
 
 def written(server: FakeApiServer) -> Any:
@@ -35,6 +36,24 @@ async def test_keys_are_replaced_whole_and_others_stay(writer: KubernetesStatusW
 async def test_it_takes_one_request(writer: KubernetesStatusWriter, server: FakeApiServer) -> None:
     await writer.patch_status("web", "api", "u-1", {"added": 1})
     assert [(call.method, call.path) for call in server.calls] == [("PATCH", f"{PATH}/status")]
+
+
+async def test_it_is_written_in_the_name_of_all_replicas(writer: KubernetesStatusWriter, server: FakeApiServer) -> None:
+    await writer.patch_status("web", "api", "u-1", {"added": 1})
+    assert server.calls[-1].query == {"fieldManager": "predictive-scaler/scaling/mine"}
+
+
+def test_a_name_is_cut_to_what_the_api_server_takes(api: KubernetesApi) -> None:
+    """A namespace and the name of Leases have 63 characters each at most; the own name is the one that is written."""
+    group = KubernetesStatusWriter(api, instance="pod-1", group=f"{'n' * 63}/{'l' * 63}").group
+    assert (len(STATUS_MANAGER + group), group[:64]) == (MANAGER_LENGTH, "n" * 63 + "/")
+
+
+async def test_the_object_as_it_then_is(writer: KubernetesStatusWriter, server: FakeApiServer) -> None:
+    found = await writer.patch_status("web", "api", "u-1", {"added": 1})
+    assert found["metadata"]["uid"] == "u-1"
+    del server.objects[PATH]["status"]
+    assert (await writer.patch_status("web", "api", "u-1", {"added": 2}))["status"] == {"added": 2}
 
 
 @pytest.mark.parametrize("key", ["kept", "never there"])

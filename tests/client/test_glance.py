@@ -42,6 +42,7 @@ def _steps(*changes: tuple[str, int, int]) -> dict[str, Any]:
         (_status(_condition("Ready", "TargetOwned", "False")), Level.FAILED, "TargetOwned"),
         (_status(_condition("Ready", "TargetScaledToZero", "False")), Level.OFF, "TargetScaledToZero"),
         (_status(_condition("Ready", "ObjectiveMissed")), Level.WARNING, "ObjectiveMissed"),
+        (_status(_condition("Ready", "AnotherController")), Level.WARNING, "AnotherController"),
         (_status(_condition("Forecasting", "LosingToNaive", "False")), Level.WARNING, "LosingToNaive"),
         (_status(_condition("Forecasting", "ForecastNotWanted", "Unknown")), Level.WELL, "Scaling"),
         (_status(_condition("MetricsAvailable", "MetricPartial")), Level.WARNING, "MetricPartial"),

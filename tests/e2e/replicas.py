@@ -121,9 +121,19 @@ class Replicas:
 
 @contextlib.contextmanager
 def replicas(
-    sandbox: Sandbox, models: Path, namespace: str, folder: Path, *, count: int, shards: int
+    sandbox: Sandbox,
+    models: Path,
+    namespace: str,
+    folder: Path,
+    *,
+    count: int,
+    shards: int,
+    leases: Sequence[str] = (),
 ) -> Iterator[Replicas]:
-    """`count` controllers with Leases of their own, which serve `namespace` and are all ready."""
+    """`count` controllers with Leases of their own, which serve `namespace` and are all ready.
+
+    `leases`: what the names of each one's Leases begin with, where they are no replicas of one another.
+    """
     home = f"{namespace}-home"
     kubeconfig = install(sandbox, namespace=home, watched=[namespace])
     made = []
@@ -136,6 +146,7 @@ def replicas(
             f"{SETTINGS}SHARDS": str(shards),
             f"{SETTINGS}INSTANCE": name,
         }
+        environment |= {f"{SETTINGS}LEASE_NAME": leases[number]} if leases else {}
         log = sandbox.logs / f"controller-{namespace}-{name}.log"
         controller = Controller(kubeconfig=own, models=models, log=log, watched=[namespace], environment=environment)
         made.append(Replica(name=name, controller=controller, credential=_credential(own)))

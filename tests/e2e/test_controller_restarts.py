@@ -109,8 +109,7 @@ def test_killed_between_act_and_report_the_next_one_keeps_the_rate(scene: Scene,
 
 def test_the_stabilisation_window_outlives_the_controller(scene: Scene, controller: Controller) -> None:
     scene.sees(65)
-    window = merged(UNHURRIED, {"scaleDown": {"stabilizationWindowSeconds": 12}})
-    scene.apply(workload(), scene.scaler(behavior=window))
+    scene.apply(workload(), scene.scaler(behavior=merged(UNHURRIED, _window(600))))
     scene.await_replicas(7)
     eventually(scene.status, lambda status: status["currentReplicas"] == 7)
     controller.kill()
@@ -120,9 +119,14 @@ def test_the_stabilisation_window_outlives_the_controller(scene: Scene, controll
     status = eventually(scene.status, lambda status: status["lastDecision"]["seen"] == 15)
     assert status["lastDecision"]["steps"][-1]["rule"] == "Stabilization"
     assert wish in status["memory"]["recommendations"]
+    scene.patch("psc/web", {"spec": {"behavior": _window(12)}})  # now only: the next one may take long to start
     scene.await_replicas(2)
     status = eventually(scene.status, lambda status: status["currentReplicas"] == 2)
     assert when(status["lastScaleTime"]) - when(wish[0]) >= timedelta(seconds=11)  # the status tells whole seconds
+
+
+def _window(seconds: int) -> dict[str, Any]:
+    return {"scaleDown": {"stabilizationWindowSeconds": seconds}}
 
 
 def test_a_scaler_can_be_deleted_while_no_controller_runs(scene: Scene, controller: Controller) -> None:
@@ -142,8 +146,7 @@ def test_a_scaler_can_be_deleted_while_no_controller_runs(scene: Scene, controll
 
 def test_a_scaler_that_is_made_anew_starts_afresh(scene: Scene, controller: Controller) -> None:
     scene.sees(65)
-    window = {"scaleDown": {"stabilizationWindowSeconds": 600}}
-    scene.apply(workload(), scene.scaler(behavior=merged(UNHURRIED, window)))
+    scene.apply(workload(), scene.scaler(behavior=merged(UNHURRIED, _window(600))))
     scene.await_replicas(7)
     scene.kubectl("delete", "psc", "web")
     scene.sees(15)

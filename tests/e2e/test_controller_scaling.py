@@ -14,12 +14,14 @@ from sandbox.controller import Controller
 from sandbox.replay import Counter, Dial, Replay, write_history
 from sandbox.traffic import Trace
 from tests.contracts.specs import merged
-from tests.e2e.driving import UNHURRIED, Scene, await_decisions, eventually, wall_clock, when, workload
+from tests.e2e.driving import LATE_SCRAPES, UNHURRIED, Scene, await_decisions, eventually, wall_clock, when, workload
 
 pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("controller")]
 
 SECOND = timedelta(seconds=1)
 MINUTE = timedelta(minutes=1)
+TRUSTED = 90
+"""So near to the 95 of the forecast that this is not said to lose, and a replica less."""
 
 
 def held_down(seconds: int) -> dict[str, Any]:
@@ -47,7 +49,7 @@ def test_a_scaling_is_an_event_and_a_row_of_columns(scene: Scene) -> None:
     scene.apply(workload(), scene.scaler())
     (note,) = eventually(lambda: scene.notes("Scaled"))
     assert note.startswith("from 1 to 5 replicas: ")
-    eventually(lambda: scene.condition("Ready")[0], "True".__eq__)
+    eventually(scene.status, lambda status: status.get("currentReplicas") == 5)
     header, row = scene.kubectl("get", "psc", "web").splitlines()
     columns = dict(zip(header.split(), row.split(), strict=False))
     assert columns["CURRENT"] == columns["DESIRED"] == "5"
@@ -56,7 +58,7 @@ def test_a_scaling_is_an_event_and_a_row_of_columns(scene: Scene) -> None:
 def test_the_rate_of_a_counter_is_a_load(scene: Scene) -> None:
     dial = Dial(25, wall_clock())
     scene.serve(dial, "requests_total")
-    query = f'sum(rate(requests_total{{test="{scene.namespace}"}}[2s]))'
+    query = f'sum(rate(requests_total{{test="{scene.namespace}"}}[{LATE_SCRAPES}]))'
     scene.apply(workload(), scene.scaler(metric={"prometheus": {"query": query}}))
     scene.await_replicas(3)
     dial.turn(65, wall_clock())
@@ -67,21 +69,22 @@ def test_replicas_go_when_the_stabilisation_window_is_over_and_not_before(scene:
     scene.sees(65)
     scene.apply(workload(), scene.scaler(**held_down(8)))
     scene.await_replicas(7)
-    last_wish = wall_clock()
     scene.sees(15)
-    (*_, decision) = await_decisions(controller, scene, 2)
-    assert decision["steps"][-1]["rule"] == "Stabilization"
     scene.await_replicas(2)
     scaled = when(eventually(scene.status, lambda status: status["currentReplicas"] == 2)["lastScaleTime"])
+    before = [one for one in controller.decisions(scene.namespace, "web") if one.time < scaled]
+    last_wish = max(one.time for one in before if one.demand.seen == 65)
+    held = [one for one in before if one.demand.seen == 15]
+    assert {one.steps[-1].rule for one in held} == {"Stabilization"}
     assert scaled - last_wish >= timedelta(seconds=7)  # the status tells whole seconds
 
 
 def test_a_forecast_adds_replicas_before_the_load_is_there(scene: Scene) -> None:
-    scene.sees(15)
+    scene.sees(TRUSTED)
     scene.apply(workload(), scene.scaler(forecast={"model": "always-95"}))
     scene.await_replicas(10)
     decision = eventually(scene.status, lambda status: status.get("desiredReplicas") == 10)["lastDecision"]
-    assert (decision["source"], decision["seen"], decision["forecast"]) == ("Forecast", 15, 95)
+    assert (decision["source"], decision["seen"], decision["forecast"]) == ("Forecast", TRUSTED, 95)
 
 
 def test_the_shipped_model_expects_what_was_a_day_ago(scene: Scene, tmp_path: Path) -> None:
@@ -102,20 +105,20 @@ def test_the_shipped_model_expects_what_was_a_day_ago(scene: Scene, tmp_path: Pa
     assert (decision["source"], round(decision["seen"]), round(decision["forecast"])) == ("Forecast", 15, 95)
 
 
-def test_a_forecast_that_is_wrong_again_and_again_counts_no_more(scene: Scene) -> None:
+def test_a_forecast_that_is_wrong_again_and_again_counts_no_more(scene: Scene, controller: Controller) -> None:
     scene.sees(15)
     scene.apply(workload(), scene.scaler(forecast={"model": "always-95"}))
-    scene.await_condition("Forecasting", "True", "Forecasting")
     scene.await_condition("Forecasting", "False", "LosingToNaive")
     scene.await_replicas(2)
+    assert 10 in [one.replicas for one in controller.decisions(scene.namespace, "web")]  # as long as it counted
 
 
 def test_a_model_that_is_not_there_leaves_a_reactive_scaler(scene: Scene) -> None:
     scene.sees(45)
     scene.apply(workload(), scene.scaler(forecast={"model": "unheard-of"}))
     scene.await_replicas(5)
-    assert "unheard-of.onnx" in scene.condition("Forecasting")[2]
-    assert scene.condition("Ready")[0] == "True"
+    eventually(lambda: scene.condition("Forecasting")[2], lambda message: "unheard-of.onnx" in message)
+    eventually(lambda: scene.condition("Ready")[0], "True".__eq__)
 
 
 def test_the_rate_of_scale_up_is_kept(scene: Scene, controller: Controller) -> None:

@@ -16,6 +16,9 @@ pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("controller")]
 FLEETS = "fleets.e2e.example"
 FLEET = {"apiVersion": "e2e.example/v1", "kind": "Fleet", "metadata": {"name": "web"}, "spec": {"replicas": 1}}
 SIZE = {"specReplicasPath": ".spec.replicas", "statusReplicasPath": ".status.replicas"}
+REVISION = "deployment.kubernetes.io/revision"
+"""An annotation that Kubernetes itself writes, soon after a Deployment was made."""
+
 ANYTHING = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
 
 
@@ -120,12 +123,14 @@ def test_another_autoscaler_is_not_fought_and_followed_when_it_is_gone(scene: Sc
     assert "raise its floor instead (targetRef: {kind: HorizontalPodAutoscaler, name: web-hpa})" in message
     assert (scene.status()["desiredReplicas"], scene.writes()) == (5, [])
     scene.kubectl("delete", "hpa", "web-hpa")
-    scene.await_replicas(5, seconds=60)
+    scene.await_replicas(5)
 
 
 def test_objects_of_users_are_left_as_they_are_but_for_size_and_status(scene: Scene) -> None:
     scene.sees(45)
-    scene.apply(workload(), scene.scaler())
+    scene.apply(workload())
+    eventually(lambda: scene.get("Deployment/web")["metadata"].get("annotations", {}).get(REVISION))
+    scene.apply(scene.scaler())
     told = [_told_by_users(scene.get(what)) for what in ("psc/web", "Deployment/web")]
     scene.await_replicas(5)
     scene.await_condition("Ready", "True", "Scaling")

@@ -1,6 +1,7 @@
 """Which fixtures may every test ask for? The API server on loopback, and AWS.
 
-Also keeps BLAS to one thread, which has to be said before anything imports numpy.
+Also keeps BLAS to one thread, which has to be said before anything imports numpy, and properties to 50 examples, unless
+they say otherwise: `pytest --hypothesis-profile thorough` tries 1000.
 """
 
 from __future__ import annotations
@@ -11,10 +12,17 @@ import os
 # Matrices are tiny here, and threads that wait for one another spin: with two of them ARMA took ten times the CPU time.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+from hypothesis import HealthCheck, settings
+
 from tests.aws.fixtures import aws, aws_server
 from tests.servers.fixtures import api, kubeconfig, server
 
 __all__ = ["api", "aws", "aws_server", "kubeconfig", "server"]
+
+# How long an example takes says more of what else the machine does than of us.
+settings.register_profile("quick", deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("thorough", settings.get_profile("quick"), max_examples=1000)
+settings.load_profile("quick")
 
 
 def pytest_collection_finish() -> None:

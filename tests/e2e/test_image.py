@@ -30,7 +30,7 @@ from tests.e2e.driving import PER_REPLICA, Scene, workload
 from tests.image.dockerfile import BASE_LIBRARY, FILE, ROOT, Dockerfile, Follower
 from tests.image.jail import Jail
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]  # the first one makes the image: on a busy machine minutes
 
 MEGA = 1e6
 MOST_BYTES = 175 * MEGA  # with the base's 60 MB below the 250 that were promised; docs/guide/image.md

@@ -33,8 +33,8 @@ pytestmark = pytest.mark.e2e
 APPS = ("checkout", "search", "shop")
 PODS = 3
 DAYS = 21
-FIT_SECONDS = 240.0
-LIMIT_SECONDS = 900  # a Job of three pods and another, on a busy machine
+FIT_SECONDS = 500.0
+LIMIT_SECONDS = 1500  # a Job of three pods and another, on a busy machine
 TRAINING = ("training-fleet", "training-job", "retraining-cronjob")
 VOLUME_BYTES = "1Gi"
 

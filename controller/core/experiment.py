@@ -17,6 +17,7 @@ from typing import Any, Self
 
 from controller.core.memory import Memory, MemoryFormatError, Steering
 from controller.core.policy import Policy
+from controller.core.replicas import is_too_much
 
 VERSION = 1
 PAIR = 2  # windows
@@ -240,7 +241,7 @@ def _reaching(experiment: Experiment, now: datetime) -> tuple[Tally, ...]:
 def _met(policy: Policy, sight: Sight, load: float, seconds: float) -> Tally:
     """So many seconds in which this load met these replicas."""
     needed = min(max(load / policy.target_per_replica, policy.min_replicas), policy.max_replicas)
-    is_short = load > sight.ready * policy.target_per_replica
+    is_short = is_too_much(load, sight.ready, policy)
     return Tally(known=seconds, replicas=seconds * sight.size, needed=seconds * needed, short=seconds * is_short)
 
 

@@ -18,6 +18,14 @@ def needed(load: float, policy: Policy) -> int:
     return math.ceil(min(load / policy.target_per_replica, MOST) - ROUNDING)
 
 
+def is_too_much(load: float, ready: int, policy: Policy) -> bool:
+    """Whether the load is more than `ready` replicas serve well: by what is steered, compared and measured.
+
+    What grades the mode Observe lets pass what scaleUp tolerates as well: `shadow.is_short`.
+    """
+    return load > ready * policy.target_per_replica
+
+
 def is_tolerable(load: float, current: int, policy: Policy) -> bool:
     """Whether the load is so near to what `current` replicas serve well that changing would only stir.
 

@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 
 from controller.core.memory import Memory, Plan, Rivals
 from controller.core.policy import Policy
+from controller.core.replicas import is_too_much
 
 MOST_PLANS = 16  # that are told apart over the lead time and the scaleDown window
 HALF_LIFE = timedelta(days=1)  # of the costs that are compared
@@ -154,4 +155,4 @@ def _compared(now: datetime, seen: float, plans: tuple[Plan, ...], policy: Polic
 def _is_short(rivals: Rivals, pick: Pick, now: datetime, seen: float, policy: Policy) -> bool | None:
     """Whether the load was more than what one way had ready; None where that is not known."""
     count = ready(rivals, pick, now, policy)
-    return None if count is None else seen > count * policy.target_per_replica
+    return None if count is None else is_too_much(seen, count, policy)

@@ -16,6 +16,7 @@ from controller.core import headroom, rivals
 from controller.core.calibration import shifted_one
 from controller.core.memory import Memory, Steering
 from controller.core.policy import Policy
+from controller.core.replicas import is_too_much
 from controller.core.rivals import Pick, by_forecast, by_reacting
 from controller.core.series import Sample
 
@@ -40,7 +41,7 @@ def steered(memory: Memory, latest: Sample | None, weight: float, policy: Policy
     ready = memory.smallest_since(latest.time - policy.window)
     if ready is None or memory.size.replicas == 0:
         return past
-    is_short = latest.value > ready * policy.target_per_replica
+    is_short = is_too_much(latest.value, ready, policy)
     mine = _error(latest, ready, memory.size.replicas, policy)
     shift = weight * mine + (1.0 - weight) * _rival_error(memory, by_forecast, latest, policy)
     factor = (1.0 - weight) * mine + weight * _rival_error(memory, by_reacting, latest, policy)
@@ -71,7 +72,7 @@ def _is_news(past: Steering, latest: Sample) -> bool:
 
 def _error(latest: Sample, ready: int, most: int, policy: Policy) -> float:
     """How far one load was off the objective; 0 where it was short and no more could be had."""
-    is_short = latest.value > ready * policy.target_per_replica
+    is_short = is_too_much(latest.value, ready, policy)
     return 0.0 if is_short and most >= policy.max_replicas else is_short - (policy.objective or 0.0)
 
 

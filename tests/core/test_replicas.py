@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.core.replicas import is_tolerable, needed
+from controller.core.replicas import is_tolerable, is_too_much, needed
 from tests.builders import policy, rules
 
 
@@ -54,3 +54,11 @@ def test_needed_replicas_serve_the_load_and_one_fewer_would_not(load: float, eac
     if count < 2**31 - 1:
         slack = 1e-9 + 1e-12 * count
         assert count - 1 - slack <= load / each <= count + slack
+
+
+@given(load=st.integers(1, 10**6), each=st.integers(1, 10**4))
+def test_a_load_is_too_much_for_fewer_than_it_needs_and_for_no_more(load: int, each: int) -> None:
+    """In whole numbers, where nothing is lost to rounding."""
+    rule = policy(each=each)
+    count = needed(load, rule)
+    assert [is_too_much(load, ready, rule) for ready in (count - 1, count, count + 1)] == [True, False, False]

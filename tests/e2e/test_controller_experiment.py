@@ -60,8 +60,8 @@ def test_the_target_follows_the_arm_that_the_status_names(scene: Scene) -> None:
     assert (told["phase"], told["window"], told["of"]) == ("Running", 1, 8)
     assert datetime.fromisoformat(told["endsAt"]) - datetime.fromisoformat(told["startedAt"]) == 8 * WINDOW
     scene.await_replicas(SIZES[Arm(told["arm"])])
-    message = scene.status()["lastDecision"]["message"]
-    assert f"window 1 of 8 is the {told['arm']} arm's, until {told['windowEndsAt']}" in message
+    words = f"window 1 of 8 is the {told['arm']} arm's, until {told['windowEndsAt']}"
+    eventually(lambda: scene.status().get("lastDecision", {}).get("message", ""), lambda message: words in message)
 
 
 @pytest.mark.parametrize("arm", Arm)

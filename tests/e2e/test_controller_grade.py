@@ -45,7 +45,7 @@ def observed(scene: Scene, controller: Controller) -> None:
     """A load of 45 that needs 5, a workload that its HPA brings from 12 to 9, and a scaler that only watches."""
     scene.sees(45)
     scene.apply(workload(replicas=12), autoscaler())
-    scene.await_replicas(MOST, seconds=60)
+    scene.await_replicas(MOST)
     if controller.is_running:
         controller.stop()  # a new one knows the HPA at once, not only after 30 s
     controller.start()
@@ -54,9 +54,7 @@ def observed(scene: Scene, controller: Controller) -> None:
 
 def test_both_sides_are_counted_and_told(scene: Scene, controller: Controller) -> None:
     observed(scene, controller)
-    day, *longer = eventually(
-        lambda: windows(scene), lambda told: told and told[0]["actual"]["replicaHours"] >= 0.03, seconds=60
-    )
+    day, *longer = eventually(lambda: windows(scene), lambda told: told and told[0]["actual"]["replicaHours"] >= 0.03)
     known = day["knownHours"]
     assert [one["window"] for one in (day, *longer)] == ["1d", "7d", "14d"]
     assert day["actual"]["replicaHours"] == pytest.approx(MOST * known, abs=0.06)
@@ -102,7 +100,7 @@ def test_a_scaler_that_acts_is_recommended_nothing(scene: Scene, controller: Con
     scene.await_condition("Recommended", "Unknown", "NotYetKnown")
     scene.kubectl("delete", "hpa", HPA)
     scene.patch("psc/web", {"spec": {"mode": "Active"}})
-    scene.await_replicas(5, seconds=60)
+    scene.await_replicas(5)
     eventually(lambda: scene.condition("Recommended"), ("", "", "").__eq__)
     assert windows(scene)  # kept, for when it is watched again
 

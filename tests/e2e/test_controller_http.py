@@ -12,7 +12,7 @@ import pytest
 from sandbox.controller import Controller
 from sandbox.exporter import Exporter
 from sandbox.prometheus import Prometheus, Scrape
-from tests.e2e.driving import SCRAPES, Scene, eventually, workload
+from tests.e2e.driving import SCRAPES, Scene, decisions, eventually, workload
 
 pytestmark = pytest.mark.e2e
 
@@ -51,6 +51,7 @@ def test_the_api_tells_each_decision_and_why(scene: Scene, controller: Controlle
     scene.sees(45)
     scene.apply(workload(), scene.scaler())
     scene.await_replicas(5)
+    eventually(lambda: decisions(controller, scene))
     status, text = controller.get(f"/api/v1/scalers/{scene.namespace}/web")
     found = json.loads(text)
     assert (status, found["name"], found["error"]) == (200, "web", None)

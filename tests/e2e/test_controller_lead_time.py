@@ -11,16 +11,17 @@ from sandbox.cluster import Sandbox
 from sandbox.controller import Controller, await_kind
 from sandbox.kwok import STARTUP_ANNOTATION
 from tests.contracts.specs import merged
-from tests.e2e.driving import Scene, await_decisions, eventually, workload
+from tests.e2e.driving import Scene, await_decisions, eventually, when, workload
 
 pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("controller")]
 
 AUTO: dict[str, Any] = {"forecast": {"leadTime": "auto"}}
 SIX: dict[str, Any] = {"minReplicas": 6}
-SLACK_SECONDS = 4
-"""What scheduling and a busy machine add to a start-up, and the second that times are cut by."""
+IS_READY = ("Ready", "True")
+CUT_SECONDS = 1
+"""The times of pods are told in whole seconds."""
 
-A_LOOK_SECONDS = 100.0  # a target is looked at once a minute at most
+Pod = dict[str, Any]
 
 
 def starting_in(startup: timedelta, kind: str = "Deployment") -> dict[str, Any]:
@@ -34,21 +35,40 @@ def lead_time(scene: Scene) -> dict[str, Any]:
     return dict(scene.status().get("leadTime", {}))
 
 
-def learnt(scene: Scene, startup: timedelta, seconds: float = 30.0) -> dict[str, Any]:
-    """What the status says once it was learnt from six pods that started in `startup`; fails where it never does."""
-    low = startup.total_seconds()
+def learnt(scene: Scene, template: str, startup: timedelta) -> dict[str, Any]:
+    """What the status says once it was learnt from the six pods of the template; fails where it never does.
 
-    def is_learnt(told: dict[str, Any]) -> bool:
-        return bool(told.get("source") == "Learnt" and told["samples"] == 6 and low <= told["seconds"])
-
-    told = eventually(lambda: lead_time(scene), is_learnt, seconds)
-    assert low <= told["seconds"] <= low + SLACK_SECONDS
+    It must be what the slowest of them took, whatever a busy machine added to `startup`.
+    """
+    told = eventually(lambda: lead_time(scene), lambda told: told.get("template") == template)
+    assert (told["source"], told["samples"], told["waiting"]) == ("Learnt", 6, 0)
+    slowest = max(took(pod) for pod in pods(scene))
+    assert startup.total_seconds() <= slowest
+    assert slowest <= told["seconds"] <= slowest + CUT_SECONDS
     return told
 
 
-def ready(scene: Scene, what: str = "Deployment/web") -> int:
-    status = scene.get(what)["status"]
-    return min(int(status.get("readyReplicas", 0)), int(status.get("updatedReplicas", 0)))
+def up(scene: Scene, but: str = "") -> str:
+    """Wait until there are six pods and no more, all Ready and of one template, which is not `but`; that template."""
+
+    def templates() -> list[str]:
+        return [pod_template(pod) if ready_since(pod) else "" for pod in pods(scene)]
+
+    def is_up(found: list[str]) -> bool:
+        return len(found) == 6 and len(set(found)) == 1 and found[0] not in {"", but}
+
+    return eventually(templates, is_up)[0]
+
+
+def ready_since(pod: Pod) -> str | None:
+    """When it became Ready; None while it is not."""
+    conditions = pod["status"].get("conditions", ())
+    return next((one["lastTransitionTime"] for one in conditions if (one["type"], one["status"]) == IS_READY), None)
+
+
+def took(pod: Pod) -> float:
+    """Seconds from when it was created until it was Ready."""
+    return (when(ready_since(pod) or "") - when(pod["metadata"]["creationTimestamp"])).total_seconds()
 
 
 @pytest.mark.parametrize("kind", ["Deployment", "StatefulSet"])
@@ -56,37 +76,36 @@ def test_it_is_learnt_from_pods_that_are_there(scene: Scene, kind: str) -> None:
     startup = timedelta(seconds=2)
     scene.sees(45)
     scene.apply(starting_in(startup, kind))
-    eventually(lambda: ready(scene, f"{kind}/web"), (6).__eq__, seconds=60)
+    template = up(scene)
     scene.apply(scene.scaler(targetRef={"kind": kind}, **AUTO, **SIX))
-    told = learnt(scene, startup)
-    (template,) = {pod_template(pod) for pod in pods(scene)}
-    assert told["template"] == template
+    learnt(scene, template, startup)
 
 
 def test_another_template_is_learnt_anew(scene: Scene, controller: Controller) -> None:
-    """The first look finds the old pods, the next comes a minute later at the earliest, when the new ones are up."""
+    """By a new controller, which looks at once: another look than the first comes a minute later at the earliest."""
     slow, quick = timedelta(seconds=9), timedelta(seconds=2)
     scene.sees(45)
     scene.apply(starting_in(slow))
-    eventually(lambda: ready(scene), (6).__eq__, seconds=60)
+    template = up(scene)
     scene.apply(scene.scaler(**AUTO, **SIX))
-    before = learnt(scene, slow)
+    before = learnt(scene, template, slow)
+    controller.stop()
     scene.apply(starting_in(quick))
-    after = eventually(lambda: lead_time(scene), lambda told: told["template"] != before["template"], A_LOOK_SECONDS)
-    assert (after["source"], after["samples"], after["waiting"]) == ("Learnt", 6, 0)
-    assert 2 <= after["seconds"] <= 2 + SLACK_SECONDS
-    assert f'lead_time_seconds{{namespace="{scene.namespace}",scaler="web"}} {after["seconds"]:g}' in metrics(
-        controller
-    )
+    another = up(scene, but=template)
+    controller.start()
+    after = learnt(scene, another, quick)
+    assert after["seconds"] < before["seconds"]
+    line = f'lead_time_seconds{{namespace="{scene.namespace}",scaler="web"}} {after["seconds"]:g}'
+    eventually(lambda: metrics(controller), lambda page: line in page)
 
 
 def test_it_survives_a_restart_and_pods_that_are_gone(scene: Scene, controller: Controller) -> None:
     startup = timedelta(seconds=3)
     scene.sees(45)
     scene.apply(starting_in(startup))
-    eventually(lambda: ready(scene), (6).__eq__, seconds=60)
+    template = up(scene)
     scene.apply(scene.scaler(**AUTO, **SIX))
-    before = learnt(scene, startup)
+    before = learnt(scene, template, startup)
     scene.kubectl("delete", "deployment", "web")
     scene.await_condition("AbleToScale", "False", "TargetNotFound")
     eventually(lambda: pods(scene), [].__eq__)
@@ -99,7 +118,9 @@ def test_it_survives_a_restart_and_pods_that_are_gone(scene: Scene, controller: 
 
 def test_pods_that_wait_are_told_and_lengthen_nothing_yet(scene: Scene) -> None:
     scene.sees(45)
-    scene.apply(starting_in(timedelta(minutes=30)), scene.scaler(**AUTO, **SIX))
+    scene.apply(starting_in(timedelta(minutes=30)))
+    eventually(lambda: len(pods(scene)), (6).__eq__)  # there is no other look within a minute
+    scene.apply(scene.scaler(**AUTO, **SIX))
     told = eventually(lambda: lead_time(scene), lambda told: told.get("waiting") == 6)
     assert (told["seconds"], told["source"], told["samples"]) == (120, "Default", 0)
 
@@ -115,7 +136,8 @@ def test_pods_are_not_listed_with_each_tick(scene: Scene, controller: Controller
     scene.sees(45)
     scene.apply(workload(), scene.scaler(**AUTO))
     await_decisions(controller, scene, 10)
-    assert len([event for event in scene.requests() if event.resource == "pods"]) == 1
+    listed = [event for event in scene.requests() if event.resource == "pods"]
+    assert 1 <= len(listed) <= 2  # once, and once more where ten ticks take a minute
 
 
 CRATES = "crates.e2e.example"
@@ -146,18 +168,18 @@ def test_a_kind_without_a_selector_says_so_and_is_scaled(scene: Scene, controlle
     scene.sees(45)
     scene.apply({**ref, "metadata": {"name": "web"}, "spec": {"replicas": 1}}, scene.scaler(targetRef=ref, **AUTO))
     scene.await_condition("Ready", "True", "Scaling")
-    told = lead_time(scene)
+    told = eventually(lambda: lead_time(scene))
     assert (told["seconds"], told["source"]) == (120, "Default")
     assert "tells no selector" in told["message"]
     assert scene.status()["desiredReplicas"] == 5
-    assert 'reason="PodsUnknown"' in metrics(controller)
+    eventually(lambda: metrics(controller), lambda page: 'reason="PodsUnknown"' in page)
 
 
-def pods(scene: Scene) -> list[dict[str, Any]]:
+def pods(scene: Scene) -> list[Pod]:
     return list(scene.sandbox.get("pods", "-n", scene.namespace)["items"])
 
 
-def pod_template(pod: dict[str, Any]) -> str:
+def pod_template(pod: Pod) -> str:
     labels = pod["metadata"]["labels"]
     return str(labels.get("pod-template-hash") or labels["controller-revision-hash"])
 

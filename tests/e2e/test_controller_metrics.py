@@ -70,7 +70,7 @@ def test_a_true_zero_is_a_load(scene: Scene) -> None:
 
 def test_an_outage_of_prometheus_holds_then_falls_back_and_ends(fragile: Scene, controller: Controller) -> None:
     fragile.sees(45)
-    fragile.apply(workload(), fragile.scaler(fallback={"after": "4s", "replicas": 8}))
+    fragile.apply(workload(), fragile.scaler(fallback={"after": "8s", "replicas": 8}))
     fragile.await_replicas(5)
     fragile.prometheus.stop(grace=0)
     fragile.await_condition("MetricsAvailable", "False", "MetricUnreachable")

@@ -152,7 +152,7 @@ def release(helm: Path, chart: Path, values: tuple[str, ...]) -> Release:
         for one in documents(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
     }
     own = pod(made["Deployment"]["spec"]["template"])
-    ends = {CONTROLLER: own, PEER: own, HELM_TEST: pod(made["Pod"]), **PODS, **HOSTS}
+    ends: dict[str, Pod | Host] = {CONTROLLER: own, PEER: own, HELM_TEST: pod(made["Pod"]), **PODS, **HOSTS}
     return Release(policies=[made["NetworkPolicy"]], ends=ends)
 
 

@@ -128,6 +128,17 @@ _BROKEN = (
         """,
     ),
     Alert(
+        name="AnotherController",
+        expr=_now(type="Ready", reason="AnotherController"),
+        hold="15m",
+        severity=WARNING,
+        summary=f"{_WHO}: two controllers decide for it",
+        text=f"""
+            PredictiveScaler {_WHO} is served by another controller as well, so that sizes may go back and forth. The
+            message of its condition Ready names the other one.
+        """,
+    ),
+    Alert(
         name="NotAbleToScale",
         expr=_now(type="AbleToScale", status="False", reason=f"!~{_IDLE}"),
         hold="10m",
@@ -247,6 +258,17 @@ _CONTROLLER = (
         text=f"""
             {_action("$value")} of the PredictiveScalers that the controllers know do not tick: no replica holds their
             shard.
+        """,
+    ),
+    Alert(
+        name="WatchesSilent",
+        expr=f"{gauge('watches_silent', EVERY, 'job')} > 0",
+        hold="5m",
+        severity=WARNING,
+        summary="A watch of PredictiveScalers tells nothing",
+        text=f"""
+            Watches of one controller that tell nothing of the changes that lists show: {_action("$value")}. Changes of
+            PredictiveScalers take up to a minute to be seen; none is missed.
         """,
     ),
     Alert(

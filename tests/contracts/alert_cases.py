@@ -119,6 +119,7 @@ CASES = (
         "MetricsMissing", 5, ("MetricsAvailable", "False", "MetricEmpty"), ("MetricsAvailable", "Unknown", "Paused")
     ),
     *_by_reason("TargetOwned", 10, ("AbleToScale", "False", "TargetOwned"), ("AbleToScale", "True", "TargetAtBound")),
+    *_by_reason("AnotherController", 15, ("Ready", "True", "AnotherController"), ("Ready", "True", "Scaling")),
     *_by_reason(
         "NotAbleToScale",
         10,
@@ -187,6 +188,25 @@ CASES = (
         series=STANDBY | {own("scalers"): "1x90", of("tick_timestamp_seconds"): "0+60x20 stale _ 1320+60x60"},
         at=24,
     ),
+    Case(
+        alert="WatchesSilent",
+        name="fires",
+        series={own("watches_silent"): "0x9 1x30", own("watches_silent", "b"): "0x90"},
+        at=16,
+        fires=({"job": "predictive-scaler"},),
+    ),
+    Case(alert="WatchesSilent", name="too-short", series={own("watches_silent"): "0x9 2x30"}, at=14),
+    Case(alert="WatchesSilent", name="well", series={own("watches_silent"): "0x90"}, at=30),
+    Case(alert="WatchesSilent", name="for-a-moment", series={own("watches_silent"): "0x9 1x3 0x60"}, at=30),
+    Case(alert="WatchesSilent", name="cured", series={own("watches_silent"): "1x20 0x60"}, at=30),
+    Case(  # one that restarts has not listed three times yet, which is no cure
+        alert="WatchesSilent",
+        name="restarts",
+        series={own("watches_silent"): "1x9 stale _ 0x60"},
+        at=12,
+        fires=({"job": "predictive-scaler"},),
+    ),
+    Case(alert="WatchesSilent", name="absent", series={own("build_info"): "1x90"}, at=30),
     Case(alert="TickLag", name="fires", series=_lag(3), at=30, fires=({"job": "predictive-scaler"},)),
     Case(alert="TickLag", name="hardly-any", series=_lag(0), at=30),
     Case(alert="TickLag", name="nothing-ticks", series={own("tick_lag_seconds_bucket", le="+Inf"): "0x60"}, at=30),

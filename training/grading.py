@@ -51,12 +51,12 @@ class Past:
 
     def check(self) -> None:
         """Raises GradingError where there is nothing to grade."""
-        for name, series, cure in (
-            ("the load", self.load, "check the query of the spec, and --days"),
-            ("the replicas", self.replicas, "kube-state-metrics records them; else give --replicas-query"),
+        for subject, series, cure in (
+            ("the load was", self.load, "check the query of the spec, and --days"),
+            ("the replicas were", self.replicas, "kube-state-metrics records them; else give --replicas-query"),
         ):
             if not np.isfinite(series.values).any():
-                raise GradingError(f"{name} was never recorded from {series.start} to {series.end}; {cure}")
+                raise GradingError(f"{subject} never recorded from {series.start} to {series.end}; {cure}")
         if not (np.isfinite(self.load.values) & np.isfinite(self.replicas.values)).any():
             raise GradingError("load and replicas were never recorded at the same time; ask for more --days")
 

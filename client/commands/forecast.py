@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from client.access import Access, decisions_path
-from client.chart import DRAWN, PLAIN, drawn
+from client.chart import DRAWN, PLAIN, drawn, replicas
 from client.commands import clock, console
 from client.commands.options import Context, Controller, ControllerNamespace, Kubeconfig, Namespace
 from client.errors import ClientError, UnreachableError
@@ -138,7 +138,7 @@ def _draw(found: Outlook) -> None:
 
 def headline(found: Outlook) -> str:
     """What matters in one sentence, with the time in UTC."""
-    words = [f"{_known(found.current)} replicas asked for"]
+    words = [f"{replicas(found.current)} asked for"]
     words += [] if found.ready is None else [f"{found.ready} ready"]
     words += [] if found.desired == found.current else [f"{_known(found.desired)} wanted"]
     serves = "" if found.each is None else f"; each serves {short(found.each)} well"

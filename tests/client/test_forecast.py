@@ -166,6 +166,13 @@ async def test_its_address_alone_is_enough(
     assert "5 replicas asked for, 10 wanted" in " ".join(ended.out.split())
 
 
+@pytest.mark.parametrize(("current", "words"), [(1, "1 replica"), (0, "0 replicas"), (None, "? replicas")])
+async def test_one_replica_is_told_as_one(cluster: Cluster, invoke: Invoke, current: int | None, words: str) -> None:
+    cluster.api.objects[SCALER] = body("web", status=STATUS | {"currentReplicas": current})
+    ended = await invoke("forecast", "web", "-n", "shop")
+    assert f"UTC: {words} asked for, 4 ready, 10 wanted" in " ".join(ended.out.split())
+
+
 async def test_a_clock_that_is_late_loses_no_record(
     busy: Cluster, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -156,7 +156,7 @@ async def test_who_may_not_list_autoscalers_still_gets_the_figures(
             [],
             "--prometheus: the spec reads its Prometheus with Secrets",
         ),
-        ({}, ["--replicas-query", "unheard of"], "the replicas was never recorded"),
+        ({}, ["--replicas-query", "unheard of"], "the replicas were never recorded"),
         ({"forecast": {"model": "known"}}, ["--model", "missing.onnx"], "--model: file: missing.onnx cannot be read"),
         ({}, ["--until", "tomorrow"], "--until: 'tomorrow' is no time"),
         ({}, ["--token-file", "missing"], "--token-file: missing cannot be read"),

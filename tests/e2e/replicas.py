@@ -7,7 +7,7 @@ import contextlib
 import json
 import re
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
@@ -129,10 +129,13 @@ def replicas(
     count: int,
     shards: int,
     leases: Sequence[str] = (),
+    relay: str = "",
+    environment: Mapping[str, str] | None = None,
 ) -> Iterator[Replicas]:
     """`count` controllers with Leases of their own, which serve `namespace` and are all ready.
 
-    `leases`: what the names of each one's Leases begin with, where they are no replicas of one another.
+    `leases`: what the names of each one's Leases begin with, where they are no replicas of one another. `relay`: an
+    address through which all they ask goes, each one's under its name. `environment`: more variables for all.
     """
     home = f"{namespace}-home"
     kubeconfig = install(sandbox, namespace=home, watched=[namespace])
@@ -141,14 +144,19 @@ def replicas(
         name = f"replica-{number}"
         own = folder / f"{name}.kubeconfig"
         shutil.copy(kubeconfig if number == 0 else sandbox.service_account_kubeconfig(home, ACCOUNT), own)
-        environment = {
+        if relay:
+            _lead_to(own, f"{relay}/{name}")
+        own_environment = {
             f"{SETTINGS}LEASE_NAMESPACE": home,
             f"{SETTINGS}SHARDS": str(shards),
             f"{SETTINGS}INSTANCE": name,
+            **(environment or {}),
         }
-        environment |= {f"{SETTINGS}LEASE_NAME": leases[number]} if leases else {}
+        own_environment |= {f"{SETTINGS}LEASE_NAME": leases[number]} if leases else {}
         log = sandbox.logs / f"controller-{namespace}-{name}.log"
-        controller = Controller(kubeconfig=own, models=models, log=log, watched=[namespace], environment=environment)
+        controller = Controller(
+            kubeconfig=own, models=models, log=log, watched=[namespace], environment=own_environment
+        )
         made.append(Replica(name=name, controller=controller, credential=_credential(own)))
     group = Replicas(sandbox=sandbox, home=home, all=tuple(made))
     try:
@@ -158,6 +166,12 @@ def replicas(
         group.each(Controller.thaw)
         group.each(Controller.stop)
         sandbox.kubectl("delete", "namespace", home, "--wait=false")
+
+
+def _lead_to(kubeconfig: Path, server: str) -> None:
+    content = yaml.safe_load(kubeconfig.read_text())
+    content["clusters"][0]["cluster"]["server"] = server
+    kubeconfig.write_text(yaml.safe_dump(content))
 
 
 def _credential(kubeconfig: Path) -> str:

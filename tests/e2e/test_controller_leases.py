@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import ssl
 from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
@@ -15,10 +16,13 @@ from typing import Any
 import pytest
 
 from controller.election import RENEW_SECONDS
+from controller.fence import REFUSED
 from controller.sightings import LEASE_SECONDS
 from sandbox.cluster import Sandbox
-from sandbox.controller import Controller
+from sandbox.controller import SETTINGS, Controller
 from tests.e2e.driving import Scene, eventually, wall_clock, workload
+from tests.e2e.listener import HELD_SECONDS, Listener
+from tests.e2e.relay import Relay
 from tests.e2e.replicas import Replica, Replicas, replicas, view
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
@@ -26,6 +30,9 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 FAIL_OVER_SECONDS = 15.0
 FOLLOWING_SECONDS = 2.0
 """So long it takes on an idle machine until a size follows its load, to where it is scraped and measured as well."""
+
+UNSURE_SECONDS = 3.0
+"""So long whoever has lost its Lease is looked at before it can know; it ticks every second."""
 
 SPREADING_SECONDS = 90.0
 SCALERS = 30
@@ -163,6 +170,55 @@ def each_size_follows_from_the_last(scene: Scene, pair: Replicas, last: int) -> 
     sizes = chain(scene)
     assert [before for before, _ in sizes[1:]] == [after for _, after in sizes[:-1]]
     assert sum(one.subresource == "scale" and one.code == HTTPStatus.OK for one in pair.writes()) == len(sizes)
+
+
+@pytest.fixture
+def relay(sandbox: Sandbox) -> Iterator[Relay]:
+    trust = ssl.create_default_context(cafile=sandbox.layout.certificates / "ca.crt")
+    with Relay(sandbox.api_server_url, trust) as relay:
+        yield relay
+
+
+@pytest.fixture
+def relayed(
+    sandbox: Sandbox, account: Path, models: Path, namespace: str, tmp_path: Path, relay: Relay
+) -> Iterator[Replicas]:
+    """A pair behind a relay, which waits for a load for as long as it takes."""
+    more = {f"{SETTINGS}QUERY_TIMEOUT_SECONDS": f"{HELD_SECONDS:g}"}
+    with replicas(
+        sandbox, models, namespace, tmp_path, count=2, shards=1, relay=relay.address, environment=more
+    ) as both:
+        yield both
+
+
+def test_what_was_begun_before_the_lease_ran_out_is_not_written_after(
+    scene: Scene, relayed: Replicas, relay: Relay
+) -> None:
+    """Frozen in the middle of a tick, it goes on with that tick and can not learn what has become of its Lease."""
+    scene.sees(45)
+    with Listener(scene.prometheus) as listener:
+        scene.apply(workload(replicas=2), scene.scaler(metric={"prometheus": {"address": listener.url}}))
+        await_told(scene, 5)
+        first = relayed.leader()
+        second = other(relayed, first)
+        held = listener.hold()
+        eventually(held.is_here.is_set)
+        relay.without_leases = first.name
+        first.controller.freeze()
+        follow(scene, 85, 9)
+        eventually(lambda: view(second) == {0: second.name})
+
+        thawed = wall_clock()
+        first.controller.thaw()
+        held.may_go.set()
+        eventually(lambda: writes_of(relayed, first, thawed) or REFUSED in first.controller.log.read_text())
+        eventually(lambda: seconds_since(thawed) >= UNSURE_SECONDS)
+        assert writes_of(relayed, first, thawed) == []
+        assert view(first) != {0: first.name}
+        relay.without_leases = ""
+        eventually(lambda: view(first) == {0: second.name})
+        follow(scene, 65, 7)
+        assert writes_of(relayed, first, thawed) == []
 
 
 def leases_used(pair: Replicas) -> set[str]:

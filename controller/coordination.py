@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from controller.aws_spec import GROUP_KIND, GroupRef
 from controller.core.coordination import Units
-from controller.registry import Registry, Scaler
+from controller.registry import Registry, Scaler, precedence
 from controller.spec import ScalerSpec, SpecError
 
 
@@ -56,7 +56,7 @@ def pods_of(registry: Registry, scaler: Scaler, spec: ScalerSpec) -> tuple[Scale
         words = f'PredictiveScaler "{name}" scales an {GROUP_KIND} itself; name the one that scales the pods'
         raise CoordinationError(CoordinationReason.INVALID, words)
     if spec.mode.is_acting and first is not None and first.uid != scaler.uid:
-        words = f'PredictiveScaler "{first.name}", the older one, names "{name}" too; pods can wait for one group only'
+        words = f'{precedence(first, scaler)} names "{name}" too; pods can wait for one group only'
         raise CoordinationError(CoordinationReason.INVALID, f"{words}: remove coordination from the other")
     return pods, pods.spec
 

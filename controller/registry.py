@@ -159,7 +159,7 @@ class Registry:
         return self._groups.get((namespace, name))
 
     def rival(self, scaler: Scaler) -> Scaler | None:
-        """The older scaler that scales the same target, if there is one: the first to come owns it."""
+        """The scaler that owns the same target, if it is another: the first to come does."""
         target = _active_target(scaler)
         if target is None:
             return None
@@ -185,16 +185,27 @@ _Target = tuple[str, str, str, str]
 """Namespace (of AWS the account), API group (of AWS the region), kind, name: of one object there are many versions."""
 
 
+def precedence(first: Scaler, other: Scaler) -> str:
+    """Which scaler goes before `other`, and why, in words."""
+    name = f'PredictiveScaler "{first.name}"'
+    if first.namespace != other.namespace:
+        name = f"{name} in {first.namespace}"
+    return f"{name}, {'the first by name of two as old' if first.created == other.created else 'the older one'},"
+
+
+def _last_come_first(scalers: Iterable[Scaler]) -> list[Scaler]:
+    """By age, which the API server tells to the second, and by name within one: an order that users can foresee."""
+    return sorted(scalers, key=lambda one: (one.created, one.namespace, one.name), reverse=True)
+
+
 def _first_by_target(scalers: Iterable[Scaler]) -> dict[_Target, Scaler]:
-    newest_first = sorted(scalers, key=lambda one: (one.created, one.uid), reverse=True)
-    return {target: scaler for scaler in newest_first if (target := _active_target(scaler)) is not None}
+    return {target: scaler for scaler in _last_come_first(scalers) if (target := _active_target(scaler)) is not None}
 
 
 def _first_by_pods(scalers: Iterable[Scaler]) -> dict[tuple[str, str], Scaler]:
-    newest_first = sorted(scalers, key=lambda one: (one.created, one.uid), reverse=True)
     return {
         (scaler.namespace, scaler.spec.coordination.scaler): scaler
-        for scaler in newest_first
+        for scaler in _last_come_first(scalers)
         if isinstance(scaler.spec, ScalerSpec) and scaler.spec.coordination and scaler.spec.mode.is_acting
     }
 

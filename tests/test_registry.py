@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from controller.registry import Registry
+from controller.registry import Registry, Scaler, precedence
 from controller.spec import AnyTarget, FloorRef, ScalerSpec, SpecError, TargetRef
-from tests.builders import body
+from tests.builders import body, scaler
 
 
 def _registry(*bodies: dict[str, Any]) -> Registry:
@@ -235,10 +238,31 @@ def test_the_same_name_in_another_namespace_is_another_target() -> None:
     assert registry.rival(registry.all()[1]) is None
 
 
-def test_of_two_as_old_as_each_other_one_owns_the_target() -> None:
+@given(uids=st.permutations("abc"), order=st.permutations("abc"))
+def test_of_some_as_old_as_each_other_the_first_by_name_owns_the_target(uids: list[str], order: list[str]) -> None:
+    """Whatever their uids, and in whatever order they came: the API server tells ages to the second."""
+    given_uids = dict(zip("abc", uids, strict=True))
     same: dict[str, Any] = {"spec": {"targetRef": {"name": "web"}}, "created": FIRST}
-    registry = _registry(body("a", **same), body("b", **same))
-    assert [registry.rival(scaler) is None for scaler in registry.all()] == [True, False]
+    registry = _registry(*(body(name, uid=given_uids[name], **same) for name in order))
+    rivals = {scaler.name: registry.rival(scaler) for scaler in registry.all()}
+    assert {name: rival and rival.name for name, rival in rivals.items()} == {"a": None, "b": "a", "c": "a"}
+
+
+@pytest.mark.parametrize(
+    ("first", "other", "words"),
+    [
+        (scaler("a", created=FIRST), scaler("b", created=SECOND), 'PredictiveScaler "a", the older one,'),
+        (scaler("a"), scaler("b"), 'PredictiveScaler "a", the first by name of two as old,'),
+        (
+            scaler("a", created=FIRST),
+            replace(scaler("a", created=SECOND), namespace="elsewhere"),
+            'PredictiveScaler "a" in shop, the older one,',
+        ),
+    ],
+    ids=["older", "first-by-name", "elsewhere"],
+)
+def test_why_one_goes_before_the_other(first: Scaler, other: Scaler, words: str) -> None:
+    assert precedence(first, other) == words
 
 
 def test_the_next_one_owns_the_target_once_the_first_is_gone() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from controller.targets.floors import ANNOTATION
 from sandbox.cluster import Sandbox
 from sandbox.controller import Controller
-from tests.e2e.driving import Scene, await_decisions, eventually, workload
+from tests.e2e.driving import Scene, await_decisions, eventually, wall_clock, when, workload
 from tests.e2e.metrics_api import METRIC, MetricsApi, serving
 
 pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("controller")]
@@ -158,12 +159,14 @@ def test_an_autoscaler_that_is_gone_is_waited_for(raised: Scene) -> None:
 
 
 def test_of_two_scalers_of_a_floor_the_other_goes_on_when_the_older_goes(raised: Scene) -> None:
-    raised.apply(raised.scaler("younger", **FLOOR, metric={"targetPerReplica": "5"}))
-    message = raised.await_condition("AbleToScale", "False", "TargetOwned", name="younger")
+    created = when(raised.get("psc/web")["metadata"]["creationTimestamp"])
+    eventually(lambda: wall_clock() - created, timedelta(seconds=1).__le__)  # within one second names decide
+    raised.apply(raised.scaler("a-younger-one", **FLOOR, metric={"targetPerReplica": "5"}))
+    message = raised.await_condition("AbleToScale", "False", "TargetOwned", name="a-younger-one")
     assert 'PredictiveScaler "web", the older one, sets the floor of' in message
     raised.kubectl("delete", "psc", "web")
     await_floor(raised, 9)
-    raised.kubectl("delete", "psc", "younger")
+    raised.kubectl("delete", "psc", "a-younger-one")
     eventually(lambda: is_as_its_user_left_it(raised), seconds=PROMPT_SECONDS)
     assert floor(raised) == OWN
 

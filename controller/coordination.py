@@ -57,7 +57,8 @@ def pods_of(registry: Registry, scaler: Scaler, spec: ScalerSpec) -> tuple[Scale
         raise CoordinationError(CoordinationReason.INVALID, words)
     if spec.mode.is_acting and first is not None and first.uid != scaler.uid:
         words = f'{precedence(first, scaler)} names "{name}" too; pods can wait for one group only'
-        raise CoordinationError(CoordinationReason.INVALID, f"{words}: remove coordination from the other")
+        cure = f"remove coordination from {scaler.key} (this one) or from {first.key}"
+        raise CoordinationError(CoordinationReason.INVALID, f"{words}: {cure}")
     return pods, pods.spec
 
 

@@ -49,7 +49,7 @@ from controller.ports import (
     TargetError,
     TargetState,
 )
-from controller.registry import Registry, Scaler, precedence
+from controller.registry import Registry, Scaler, choice, precedence
 from controller.spec import AnyTarget, FloorRef, Metric, Mode, ModelRef, ScalerSpec, SpecError
 
 log = logging.getLogger(__name__)
@@ -367,7 +367,7 @@ class Cycle:
     async def _owner(self, now: datetime, run: _Run) -> Owner | None:
         rival = self._registry.rival(run.scaler)
         if rival is not None:
-            return Owner(words=precedence(rival, run.scaler))
+            return Owner(words=precedence(rival, run.scaler), cure=choice(rival, run.scaler))
         scaler = run.scaler
         return await self._owners.owner(scaler.namespace, run.spec.target, now, generation=scaler.generation)
 

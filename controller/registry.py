@@ -187,15 +187,28 @@ _Target = tuple[str, str, str, str]
 
 def precedence(first: Scaler, other: Scaler) -> str:
     """Which scaler goes before `other`, and why, in words."""
-    name = f'PredictiveScaler "{first.name}"'
-    if first.namespace != other.namespace:
-        name = f"{name} in {first.namespace}"
-    return f"{name}, {'the first by name of two as old' if first.created == other.created else 'the older one'},"
+    is_near = first.namespace == other.namespace
+    name = f'PredictiveScaler "{first.name}"' + ("" if is_near else f" in {first.namespace}")
+    as_old = f"the first by {'name' if is_near else 'namespace'} of two as old"
+    return f"{name}, {as_old if first.created == other.created else 'the older one'},"
+
+
+def choice(first: Scaler, other: Scaler) -> str:
+    """What a user may do about a target that both name, told to `other`, which `first` goes before."""
+    words = f"delete {other.key} (this one) or {first.key}, or give one of them mode Observe"
+    return f"one of the two is enough: {words}"
+
+
+def seniority(scaler: Scaler) -> tuple[str, str, str]:
+    """The lowest goes first: by age, which the API server tells to the second, and by name within one.
+
+    An order that users can foresee, unlike that of uids.
+    """
+    return scaler.created, scaler.namespace, scaler.name
 
 
 def _last_come_first(scalers: Iterable[Scaler]) -> list[Scaler]:
-    """By age, which the API server tells to the second, and by name within one: an order that users can foresee."""
-    return sorted(scalers, key=lambda one: (one.created, one.namespace, one.name), reverse=True)
+    return sorted(scalers, key=seniority, reverse=True)
 
 
 def _first_by_target(scalers: Iterable[Scaler]) -> dict[_Target, Scaler]:

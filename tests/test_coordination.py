@@ -82,7 +82,7 @@ def test_a_group_that_only_watches_stands_in_nobodys_way() -> None:
             {},
             "CoordinationInvalid",
             'PredictiveScaler "others", the older one, names "web" too; pods can wait for one group only: '
-            "remove coordination from the other",
+            "remove coordination from shop/nodes (this one) or from shop/others",
         ),
     ],
     ids=["missing", "refused", "a-group", "itself", "twice"],

@@ -491,7 +491,11 @@ async def test_an_older_predictive_scaler_owns_the_target(world: World) -> None:
     outcomes = await world.tick()
     problem = outcomes["late"].problem(Stage.ACT)
     assert problem is not None
-    assert (problem.reason, "web" in problem.message) == ("TargetOwned", True)
+    assert (problem.reason, problem.message) == (
+        "TargetOwned",
+        'PredictiveScaler "web", the older one, sets the replicas of Deployment "web"; '
+        "one of the two is enough: delete shop/late (this one) or shop/web, or give one of them mode Observe",
+    )
 
 
 async def test_only_the_owner_of_a_target_writes(world: World) -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.registry import Registry, Scaler, precedence
+from controller.registry import Registry, Scaler, choice, precedence, seniority
 from controller.spec import AnyTarget, FloorRef, ScalerSpec, SpecError, TargetRef
 from tests.builders import body, scaler
 
@@ -258,11 +258,22 @@ def test_of_some_as_old_as_each_other_the_first_by_name_owns_the_target(uids: li
             replace(scaler("a", created=SECOND), namespace="elsewhere"),
             'PredictiveScaler "a" in shop, the older one,',
         ),
+        (
+            replace(scaler("b"), namespace="bank"),
+            scaler("a"),
+            'PredictiveScaler "b" in bank, the first by namespace of two as old,',
+        ),
     ],
-    ids=["older", "first-by-name", "elsewhere"],
+    ids=["older", "first-by-name", "elsewhere", "first-by-namespace"],
 )
 def test_why_one_goes_before_the_other(first: Scaler, other: Scaler, words: str) -> None:
+    assert seniority(first) < seniority(other)
     assert precedence(first, other) == words
+
+
+def test_the_cure_names_both_also_where_they_have_one_name() -> None:
+    words = choice(scaler("a"), replace(scaler("a"), namespace="web"))
+    assert words == "one of the two is enough: delete web/a (this one) or shop/a, or give one of them mode Observe"
 
 
 def test_the_next_one_owns_the_target_once_the_first_is_gone() -> None:

@@ -30,6 +30,7 @@ from tests.e2e.models import write_constant
 from tests.servers.files import FileServer, refusal
 from tests.servers.loopback import serve
 from tests.servers.registry import FakeRegistry
+from tests.waiting import PATIENCE, until
 
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 HISTORY = Series(end=NOW, step=timedelta(hours=1), values=np.array([1.0, 2.0]))
@@ -177,7 +178,7 @@ async def test_no_tick_waits_for_a_download(life: Life, files: FileServer, web_m
     files.hold = asyncio.Event()
     assert life.check(web_model) == "download"
     life.models.begin()
-    await asyncio.sleep(0.05)
+    await until(lambda: len(files.asked) == 1)
     assert life.check(web_model) == "download"
     life.models.begin()
     await asyncio.sleep(0.05)
@@ -190,8 +191,8 @@ async def test_few_are_fetched_at_a_time(life: Life, files: FileServer, address:
     for index in range(10):
         life.check(ModelRef(name=f"{address}/{index}.onnx"))
     life.models.begin()
-    for _ in range(50):
-        await asyncio.sleep(0.01)
+    await until(lambda: len(files.asked) >= models_module.AT_ONCE)
+    await asyncio.sleep(0.05)
     assert len(files.asked) == models_module.AT_ONCE
     files.hold.set()
     await life.models.settled()
@@ -497,7 +498,7 @@ async def test_a_controller_that_ends_half_way_leaves_no_file(
     files.hold = asyncio.Event()
     life.check(web_model)
     life.models.begin()
-    await asyncio.sleep(0.05)
+    await until(lambda: len(files.asked) == 1)
     await life.models.aclose()
     files.hold.set()
     assert list((life.folder / "cache").iterdir()) == []
@@ -571,12 +572,9 @@ async def test_run_fetches_until_it_is_stopped(
     stop = asyncio.Event()
     running = asyncio.create_task(life.models.run(stop))
     life.check(web_model)
-    async with asyncio.timeout(10):
-        while life.check(web_model) != sha256(seven):  # noqa: ASYNC110  # a tick comes now and then
-            await asyncio.sleep(0.05)
+    await until(lambda: life.check(web_model) == sha256(seven))  # a tick comes now and then
     stop.set()
-    async with asyncio.timeout(5):
-        await running
+    await asyncio.wait_for(running, PATIENCE)
 
 
 async def test_an_error_that_nobody_foresaw_is_told_and_tried_again(

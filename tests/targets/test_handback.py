@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import math
-from typing import Any
+from typing import Any, Literal
 
 import pytest
+from aiohttp import web
 
 from controller.fence import seconds_left
 from controller.kubernetes_api import FIELD_MANAGER, KubernetesApi
@@ -18,6 +19,7 @@ from controller.targets.handback import HandBack
 from tests.builders import body
 from tests.servers.kubernetes import FakeApiServer, status
 from tests.targets.autoscalers import LIST, PATH, autoscaler
+from tests.waiting import until
 
 KEPT = Floor(scaler="early", uid="uid-early", own=2, set=7)
 SCALER = f"/apis/{GROUP}/{VERSION}/namespaces/shop/predictivescalers/early"
@@ -152,18 +154,36 @@ async def test_one_that_cannot_be_understood_holds_up_no_other(hand_back: HandBa
     assert (floor(server), lowest(server.objects[PATH.replace("/web", "/other")])) == (7, 3)
 
 
+class Minute(asyncio.Event):
+    """Set after a minute, in which each wait takes a pulse and no time at all."""
+
+    seconds = 0.0
+
+    async def wait(self) -> Literal[True]:
+        await asyncio.sleep(0)
+        self.seconds += handback.PULSE_SECONDS
+        if self.seconds < 60.0:
+            raise TimeoutError
+        self.set()
+        return True
+
+
 async def test_what_is_refused_for_ever_is_tried_ever_later(
     hand_back: HandBack, server: FakeApiServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As by a policy that wants a higher floor: not every second, with a list of all of them each time."""
-    monkeypatch.setattr(handback, "PULSE_SECONDS", 0.02)
-    server.raw["PATCH", PATH] = lambda: status(422, "a policy refuses it")
-    stop = asyncio.Event()
-    run = asyncio.create_task(hand_back.run(stop))
-    await asyncio.sleep(1.0)
-    stop.set()
-    await run
-    assert 3 <= len(server.of("GET", LIST)) <= 8
+    minute = Minute()
+    tried: list[float] = []
+
+    def refused() -> web.Response:
+        tried.append(minute.seconds)
+        return status(422, "a policy refuses it")
+
+    monkeypatch.setattr(handback, "_loop_time", lambda: minute.seconds)
+    server.raw["PATCH", PATH] = refused
+    await hand_back.run(minute)
+    assert tried == [0, 1, 3, 7, 15, 31]
+    assert len(server.of("GET", LIST)) == len(tried)
 
 
 @pytest.mark.parametrize(("tries", "seconds"), [(0, 60.0), (1, 1.0), (2, 2.0), (6, 32.0), (7, 60.0), (10_000, 60.0)])
@@ -246,7 +266,7 @@ async def test_nothing_is_given_back_before_all_scalers_are_known(
     await asyncio.sleep(0.05)
     assert server.calls == []
     known = True
-    await _until(lambda: floor(server) == 2)
+    await until(lambda: floor(server) == 2)
     stop.set()
     await run
 
@@ -260,12 +280,12 @@ async def test_a_scaler_that_ends_is_noticed_at_once(
     registry.put(server.objects[SCALER])
     stop = asyncio.Event()
     run = asyncio.create_task(hand_back.run(stop))
-    await _until(lambda: len(server.of("GET", LIST)) == 1)
+    await until(lambda: len(server.of("GET", LIST)) == 1)
     await asyncio.sleep(0.05)
     assert (len(server.of("GET", LIST)), floor(server)) == (1, 7)
     del server.objects[SCALER]
     registry.discard("uid-early")
-    await _until(lambda: floor(server) == 2)
+    await until(lambda: floor(server) == 2)
     stop.set()
     await run
 
@@ -280,16 +300,10 @@ async def test_a_write_that_comes_after_its_scaler_s_end_is_noticed_at_once(
     server.lists[LIST] = []
     stop = asyncio.Event()
     run = asyncio.create_task(hand_back.run(stop))
-    await _until(lambda: len(server.of("GET", LIST)) == 1)
+    await until(lambda: len(server.of("GET", LIST)) == 1)
     raised(server)
     written.add(("shop", "web"))
-    await _until(lambda: floor(server) == 2)
+    await until(lambda: floor(server) == 2)
     stop.set()
     await run
     assert written == set()
-
-
-async def _until(is_true: Any) -> None:
-    async with asyncio.timeout(5):
-        while not is_true():  # noqa: ASYNC110  # the fake server tells nobody
-            await asyncio.sleep(0.01)

@@ -17,6 +17,7 @@ import plotext
 
 from client.glance import short
 from client.outlook import Outlook
+from client.words import counted
 
 NARROWEST, LOWEST = 40, 10  # columns and rows that a chart needs
 _OVERSAMPLED = 3  # samples of a filled area or a step for each column
@@ -240,7 +241,7 @@ def _legend(outlook: Outlook, signs: Signs) -> Iterator[tuple[str, str, int]]:
     if outlook.seen:
         yield curve, f"load, {short(outlook.seen[-1][1])} at {outlook.seen[-1][0]:%H:%M:%S}", _SEEN
     if outlook.sizes:
-        yield signs.size, f"what {replicas(outlook.sizes[-1].replicas)} asked for can serve", _SIZE
+        yield signs.size, f"what {counted(outlook.sizes[-1].replicas, 'replica')} asked for can serve", _SIZE
     if outlook.ready is not None and outlook.each is not None:
         yield signs.ready, f"{outlook.ready} ready", _SIZE
     if outlook.desired is not None and outlook.each is not None:
@@ -254,11 +255,6 @@ def _legend(outlook: Outlook, signs: Signs) -> Iterator[tuple[str, str, int]]:
         )
     if outlook.points:
         yield signs.band, f"forecast, from its median (the line) to its {outlook.level:.4g} quantile", _BAND
-
-
-def replicas(count: int | None) -> str:
-    """So many, in words; None: nobody knows."""
-    return "1 replica" if count == 1 else f"{'?' if count is None else count} replicas"
 
 
 def _flowed(items: Iterator[tuple[str, str, int]], width: int, *, is_coloured: bool) -> list[str]:

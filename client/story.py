@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from client.words import counted
 from controller.account import Account
 from controller.aws_spec import GROUP_KIND
 from controller.core.calibration import FULL_TRUST, MIN_SETTLED, NO_TRUST
@@ -72,9 +73,10 @@ def span(duration: timedelta) -> str:
 
 def _result(account: Account, record: Record) -> str:
     decision, target = record.decision, account.scaler.target or "the target"
-    change = f"{decision.current} -> {decision.replicas} replicas" if decision.replicas != decision.current else ""
-    if not change:
-        words = f"{decision.replicas} replicas, as before."
+    size = counted(decision.replicas, "replica")
+    change = f"{decision.current} -> {size}"
+    if decision.replicas == decision.current:
+        words = f"{size}, as before."
     elif account.is_written:
         words = f"{change}, and {target} was told so."
     elif account.scaler.mode == Mode.OBSERVE:
@@ -106,11 +108,7 @@ def _seen(record: Record) -> str:
 
 
 def _served(replicas: int) -> str:
-    return f"{replicas} replica serves" if replicas == 1 else f"{replicas} replicas serve"
-
-
-def _count(count: float, noun: str) -> str:
-    return f"{count:.4g} {noun}" + ("" if count == 1 else "s")
+    return f"{counted(replicas, 'replica')} {'serves' if replicas == 1 else 'serve'}"
 
 
 def _forecast(account: Account, record: Record) -> str:
@@ -142,7 +140,7 @@ def _lead(account: Account, policy: Policy) -> str:
     source = account.lead_time
     if source is None:
         return f"{span(policy.lead_time)} lead time and {span(policy.interval)} until then"
-    why = named[source.source].format(_count(source.samples, noun))
+    why = named[source.source].format(counted(source.samples, noun))
     own = f"{span(policy.lead_time - source.of_pods)} lead time {why}"
     pods = f", {span(source.of_pods)} for the pods on it" if source.of_pods else ""
     return f"{own}{pods} and {span(policy.interval)} until then"
@@ -187,7 +185,7 @@ def _worth(record: Record) -> Iterator[str]:
 def _skill(record: Record) -> str:
     track, weight = record.memory.track, record.decision.demand.weight
     if track.settled < MIN_SETTLED:
-        few = f"only {_count(track.settled, 'forecast')}" if track.settled else "no forecast yet"
+        few = f"only {counted(track.settled, 'forecast')}" if track.settled else "no forecast yet"
         return f"It counts {weight:.0%}: {few} can be held against what came."
     losses = {"persistence": track.loss_persistence, "the seasonal naive one": track.loss_seasonal}
     name = min(losses, key=lambda one: losses[one])
@@ -201,7 +199,7 @@ def _skill(record: Record) -> str:
 
 def _objective(record: Record, objective: float) -> str:
     steering, share = record.memory.steering, record.decision.under_provisioned
-    judged = f"over {_count(steering.settled, 'load')}"
+    judged = f"over {counted(steering.settled, 'load')}"
     measured = "that was not measured yet" if share is None else f"of late it was {share:.2%}, {judged}"
     return (
         f"Too few replicas may be ready in {objective:.2%} of the time; {measured}. So {steering.shift:+.4g} of its "
@@ -288,7 +286,7 @@ def _turn(record: Record) -> Story:
 
 def _without_forecast(record: Record) -> str:
     decision, _ = replace(record.inputs, forecast=None).decide()
-    return f"Had there been no forecast now, {decision.replicas} replicas: {decision.message}."
+    return f"Had there been no forecast now, {counted(decision.replicas, 'replica')}: {decision.message}."
 
 
 def _problems(account: Account) -> Story:

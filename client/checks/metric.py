@@ -11,6 +11,7 @@ import numpy as np
 from client.checks.finding import Findings, failed, in_words, ok, skipped, warning
 from client.checks.rights import GET_SECRETS, Rights, needs_secrets
 from client.checks.tools import NO_CLUSTER, TOKEN, Tools
+from client.words import counted
 from controller.aws_spec import CloudWatchMetric
 from controller.core.card import Card
 from controller.core.replicas import needed
@@ -107,7 +108,7 @@ def _told(spec: ScalerSpec, metric: Metric, recent: MetricRequest[Metric], answe
 
 def _value(spec: ScalerSpec, latest: Sample, metric: Metric, tools: Tools) -> str:
     each = spec.policy.target_per_replica
-    need = f"{_needed(spec, latest)} replicas at {each:g} each"
+    need = f"{counted(_needed(spec, latest), 'replica')} at {each:g} each"
     if isinstance(metric, CloudWatchMetric):
         age = in_words(tools.now - latest.time)
         shown = f"{latest.time.astimezone(UTC):%H:%M:%S} UTC"

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from client.checks.finding import Findings, failed, in_words, ok, skipped, warning
 from client.checks.rights import LIST_AUTOSCALERS, LIST_PODS, Rights
 from client.checks.tools import NO_CLUSTER, Tools
+from client.words import counted
 from controller.aws_spec import GroupRef
 from controller.core.startup import LeadTime
 from controller.kubernetes_api import KubernetesApi
@@ -95,7 +96,7 @@ def _name(ref: AnyTarget) -> str:
 
 
 def _counted(state: TargetState) -> str:
-    parts = [f"{state.replicas} {'replica' if state.replicas == 1 else 'replicas'}"]
+    parts = [counted(state.replicas, "replica")]
     parts += [f"{state.ready} in service"] if state.ready is not None else []
     parts += [f"{state.warm} in the warm pool"] if state.warm is not None else []
     parts += [state.note] if state.note else []
@@ -153,7 +154,7 @@ async def _lead_time(
 def _learnt(spec: ScalerSpec, found: LeadTime) -> str:
     if not found.samples:
         return f"{in_words(spec.policy.lead_time)} until it is learnt: no start-up was seen yet"
-    return f"{in_words(found.duration)}, learnt from {_start_ups(found)}"
+    return f"{in_words(found.duration)}, learnt from {counted(found.samples, 'start-up')}"
 
 
 def _compared(spec: ScalerSpec, found: LeadTime) -> str:
@@ -161,14 +162,10 @@ def _compared(spec: ScalerSpec, found: LeadTime) -> str:
     if not found.samples:
         return words
     if _is_longer(spec, found):
-        took = f"{_start_ups(found)} took up to {in_words(found.duration)}"
+        took = f"{counted(found.samples, 'start-up')} took up to {in_words(found.duration)}"
         return f"{words}, and {took}: set forecast.leadTime to auto, or to no less"
-    return f"{words}; {_start_ups(found)} took no longer"
+    return f"{words}; {counted(found.samples, 'start-up')} took no longer"
 
 
 def _is_longer(spec: ScalerSpec, found: LeadTime) -> bool:
     return bool(found.samples) and found.duration > spec.policy.lead_time
-
-
-def _start_ups(found: LeadTime) -> str:
-    return "1 start-up" if found.samples == 1 else f"{found.samples} start-ups"

@@ -14,12 +14,13 @@ from typing import Annotated, Any
 import typer
 
 from client.access import Access, decisions_path
-from client.chart import DRAWN, PLAIN, drawn, replicas
+from client.chart import DRAWN, PLAIN, drawn
 from client.commands import clock, console
 from client.commands.options import Context, Controller, ControllerNamespace, Kubeconfig, Namespace
 from client.errors import ClientError, UnreachableError
 from client.glance import age, short
 from client.outlook import Outlook, outlook
+from client.words import counted
 from controller.account import Account, AccountError
 from controller.fields import duration
 
@@ -138,7 +139,7 @@ def _draw(found: Outlook) -> None:
 
 def headline(found: Outlook) -> str:
     """What matters in one sentence, with the time in UTC."""
-    words = [f"{replicas(found.current)} asked for"]
+    words = [f"{counted(found.current, 'replica')} asked for"]
     words += [] if found.ready is None else [f"{found.ready} ready"]
     words += [] if found.desired == found.current else [f"{_known(found.desired)} wanted"]
     serves = "" if found.each is None else f"; each serves {short(found.each)} well"

@@ -283,6 +283,7 @@ async def test_a_floor_that_may_not_be_as_high_as_the_scaler_allows_is_warned_of
         ({"targetRef": {"kind": "Job"}}, "target", "failed", "Job of apps/v1 has no scale subresource"),
         ({"metric": {"prometheus": {"query": "nothing"}}}, "metric", "failed", "no "),
         ({"maxReplicas": 2}, "metric", "warning", "3 replicas at 10 each"),
+        ({"metric": {"targetPerReplica": 30}}, "metric", "ok", " 1 replica at 30 each"),
         ({"forecast": {"model": "web"}}, "model", "skipped", "--models-dir DIR"),
         ({"metric": {"prometheus": {"address": None}}}, "metric", "skipped", "--prometheus URL"),
         ({"metric": {"prometheus": {"address": "http://127.0.0.1:9"}}}, "metric", "failed", "kubectl port-forward"),

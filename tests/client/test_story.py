@@ -101,6 +101,8 @@ def test_the_whole_story_of_a_morning() -> None:
     ("changes", "words"),
     [
         ({"current": 5}, "5 replicas, as before."),
+        ({"load": 5.0, "current": 1}, "1 replica, as before."),
+        ({"load": 5.0, "current": 4}, "4 -> 1 replica, but"),
         ({"written": True}, '1 -> 5 replicas, and Deployment "web" was told so.'),
         ({"mode": "Observe"}, 'would be asked for. The mode is Observe, so Deployment "web" was left alone.'),
         ({"problems": (Problem(stage=Stage.ACT, reason="TargetConflict", message="changed"),)}, "was not told."),

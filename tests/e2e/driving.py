@@ -57,9 +57,12 @@ class Level:
 def eventually(
     read: Callable[[], _T], is_wanted: Callable[[_T], object] = bool, seconds: float = PATIENCE_SECONDS
 ) -> _T:
-    """The first value that is wanted; fails with the last one when none came in time."""
+    """The first value that is wanted; fails with the last one when none came in time.
+
+    `is_wanted` may be a method such as `(5).__eq__`, which says NotImplemented of what is not there yet.
+    """
     deadline = time.monotonic() + seconds
-    while not is_wanted(value := read()):
+    while (verdict := is_wanted(value := read())) is NotImplemented or not verdict:
         assert time.monotonic() < deadline, f"after {seconds:g} s it still was {value!r}"
         time.sleep(POLL_SECONDS)
     return value

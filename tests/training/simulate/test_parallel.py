@@ -6,9 +6,11 @@ import os
 import sys
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
+from tests.waiting import PATIENCE
 from training.simulate.capacity import SimulationError
 from training.simulate.parallel import answers
 
@@ -26,8 +28,26 @@ class Slow:
         return os.getpid()
 
 
-def test_who_is_done_first_is_told_first_by_its_place() -> None:
-    found = list(answers([Slow(4.0), Slow(0.01), Slow(0.02)], cores=2))
+@dataclass(frozen=True)
+class Last:
+    """Answers with its process once somebody has written `word`, or gives up."""
+
+    word: Path
+
+    def run(self) -> int:
+        deadline = time.monotonic() + PATIENCE
+        while not self.word.exists() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        return os.getpid()
+
+
+def test_who_is_done_first_is_told_first_by_its_place(tmp_path: Path) -> None:
+    word = tmp_path / "all others are told"
+    found = []
+    for answer in answers([Last(word), Slow(0.01), Slow(0.02)], cores=2):
+        found.append(answer)
+        if len(found) == 2:
+            word.touch()
     assert [place for place, _ in found] == [1, 2, 0]
     assert len({*(process for _, process in found), os.getpid()}) == 4
 

@@ -172,7 +172,7 @@ def _concerns(body: Json, now: datetime) -> Iterator[Concern]:
         yield _off("Paused", "mode is Paused: nothing is decided; go on with kubectl predictivescaler resume")
         return
     yield from _of_conditions(found, ready)
-    yield from _silent(spec, status, now)
+    yield from silence(status, timedelta(seconds=float(spec.get("intervalSeconds") or 0)), now)
     yield from _at_most(spec, status)
     yield from _uncovered(status)
     yield Concern(level=Level.WELL, reason=str(ready.get("reason", "")), message=str(ready.get("message", "")))
@@ -211,10 +211,10 @@ _ORDINARY = {
 """The reasons with which nothing is odd; what is False makes Ready False as well where it matters."""
 
 
-def _silent(spec: Json, status: Json, now: datetime) -> Iterator[Concern]:
+def silence(status: Json, interval: timedelta, now: datetime) -> Iterator[Concern]:
     """Whether the controller stopped deciding: a status says nothing of who no longer writes it."""
     last = _since(_object(status, "lastDecision").get("time"), now)
-    limit = max(SILENT, SILENT_INTERVALS * timedelta(seconds=float(spec.get("intervalSeconds") or 0)))
+    limit = max(SILENT, SILENT_INTERVALS * interval)
     if last is not None and last > limit:
         cure = "is the controller running, and does it still watch this namespace?"
         message = f"the last decision that it told of is {age(last)} old; {cure}"

@@ -33,8 +33,8 @@ class Resource:
         return not self.where
 
 
-async def listed(api: KubernetesApi, namespace: str) -> list[dict[str, Any]]:
-    """All of a namespace, as the API server gives them. Raises ApiError."""
+async def listed(api: KubernetesApi, namespace: str | None) -> list[dict[str, Any]]:
+    """All of a namespace, or of the cluster (None), as the API server gives them. Raises ApiError."""
     return (await api.list_all(path_of(namespace))).items
 
 
@@ -59,9 +59,8 @@ async def chosen(api: KubernetesApi, choice: Choice) -> list[dict[str, Any]]:
         namespace = choice.namespace or ""
         return [await _body(api, namespace, name) for name in dict.fromkeys(choice.names)]
     query = {} if choice.selector is None else {"labelSelector": choice.selector}
-    path = f"/apis/{GROUP}/{VERSION}/{PLURAL}" if choice.namespace is None else path_of(choice.namespace)
     try:
-        bodies = (await api.list_all(path, query)).items
+        bodies = (await api.list_all(path_of(choice.namespace), query)).items
     except ApiError as error:
         raise _unlisted(choice, error) from error
     return sorted(bodies, key=lambda one: (one["metadata"].get("namespace", ""), one["metadata"]["name"]))
@@ -172,6 +171,7 @@ def _object(found: object) -> Mapping[str, Any]:
     return found if isinstance(found, Mapping) else {}
 
 
-def path_of(namespace: str) -> str:
-    """Where the API server has those of a namespace."""
-    return f"/apis/{GROUP}/{VERSION}/namespaces/{quote(namespace)}/{PLURAL}"
+def path_of(namespace: str | None) -> str:
+    """Where the API server has those of a namespace, or of the cluster (None)."""
+    scope = "" if namespace is None else f"/namespaces/{quote(namespace)}"
+    return f"/apis/{GROUP}/{VERSION}{scope}/{PLURAL}"

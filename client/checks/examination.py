@@ -89,7 +89,7 @@ async def _examined(resource: Resource, found: Who | ApiError, tools: Tools) -> 
     scaler, spec = resource.scaler, resource.scaler.spec
     if isinstance(spec, SpecError):
         return failed(SPEC, f"{resource.where}: {spec}" if resource.where else str(spec))
-    said = stored.conditions(scaler) if resource.is_stored else []
+    said = stored.conditions(scaler, spec, tools.now) if resource.is_stored else []
     (may, held), known, (loads, card) = await asyncio.gather(
         _rights(scaler, spec, found, tools), _identity(spec, tools), _model(spec, tools)
     )

@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
 from typing import Any
 
 from client.checks.finding import Findings, failed, ok, warning
+from client.glance import silence
+from controller.conditions import Reason
 from controller.coordination import CoordinationError, pods_of
 from controller.registry import Registry, Scaler
-from controller.spec import ScalerSpec
+from controller.spec import Mode, ScalerSpec
 
 CONTROLLER = "controller"
 COORDINATION = "coordination"
 
 
-def conditions(scaler: Scaler) -> Findings:
-    """What the controller that serves it said last, if one does."""
+def conditions(scaler: Scaler, spec: ScalerSpec, now: datetime) -> Findings:
+    """What the controller that serves it said last, if one does, and whether it still does."""
     found = {one.get("type"): one for one in scaler.status.get("conditions") or []}
     ready = found.get("Ready")
     if ready is None:
         cure = "is one running, and does it watch this namespace?"
         return failed(CONTROLLER, f"no controller has said anything of it yet; {cure}")
     words = f"Ready is {ready['status']} since {ready.get('lastTransitionTime', '?')} ({_said(ready)})"
-    others = [f"{kind} is {found[kind]['status']} ({_said(found[kind])})" for kind in _unwell(found)]
     if ready["status"] == "False":
         return failed(CONTROLLER, words)
-    return warning(CONTROLLER, f"{words}; {'; '.join(others)}") if others else ok(CONTROLLER, words)
+    silent = [one.message for one in silence(scaler.status, spec.interval, now) if spec.mode is not Mode.PAUSED]
+    if silent:
+        return failed(CONTROLLER, f"{words}, but {silent[0]} ({_runbook('ControllerDown')})")
+    concerns = [*_of_ready(ready), *_behind(scaler, ready), *_unwell(found)]
+    return warning(CONTROLLER, "; ".join([words, *concerns])) if concerns else ok(CONTROLLER, words)
 
 
 def coordination(scaler: Scaler, spec: ScalerSpec, bodies: Iterable[Mapping[str, Any]]) -> Findings:
@@ -42,8 +48,29 @@ def coordination(scaler: Scaler, spec: ScalerSpec, bodies: Iterable[Mapping[str,
     return ok(COORDINATION, f'its pods are those of PredictiveScaler "{spec.coordination.scaler}"')
 
 
-def _unwell(found: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    return [kind for kind in ("Forecasting", "MetricsAvailable", "AbleToScale") if _is_false(found.get(kind))]
+def _of_ready(ready: Mapping[str, Any]) -> Iterator[str]:
+    """What is wrong although it is Ready; the message has the cure."""
+    if ready.get("reason") in {Reason.ANOTHER_CONTROLLER, Reason.OBJECTIVE_MISSED}:
+        yield f"see {_runbook(ready['reason'])}"
+
+
+def _behind(scaler: Scaler, ready: Mapping[str, Any]) -> Iterator[str]:
+    """Whether it knows the spec as it is now: that it does so late is all that a status shows of a silent watch."""
+    known = ready.get("observedGeneration", scaler.generation)
+    if known < scaler.generation:
+        when = "it hears of a change within seconds, or within a minute where its watch tells nothing"
+        generations = f"generation {known} of the spec, which is at {scaler.generation}"
+        yield f"that is of {generations}; {when} ({_runbook('WatchesSilent')}); run this again"
+
+
+def _runbook(alert: str) -> str:
+    return f"docs/runbooks/PredictiveScaler{alert}.md"
+
+
+def _unwell(found: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    for kind in ("Forecasting", "MetricsAvailable", "AbleToScale"):
+        if _is_false(found.get(kind)):
+            yield f"{kind} is False ({_said(found[kind])})"
 
 
 def _is_false(condition: Mapping[str, Any] | None) -> bool:

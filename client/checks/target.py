@@ -9,13 +9,14 @@ from typing import Any, Protocol
 
 from client.checks.finding import Findings, failed, in_words, ok, skipped, warning
 from client.checks.rights import LIST_AUTOSCALERS, LIST_PODS, Rights
+from client.checks.rivals import Rivals, rivals
 from client.checks.tools import NO_CLUSTER, Tools
 from client.words import counted
 from controller.aws_spec import GroupRef
 from controller.core.startup import LeadTime
 from controller.kubernetes_api import KubernetesApi
 from controller.ports import LeadTimeReason, LeadTimes, Owners, Target, TargetError, TargetState
-from controller.registry import Scaler
+from controller.registry import Scaler, choice, precedence
 from controller.spec import AnyTarget, FloorRef, ScalerSpec
 from controller.targets.asg import GroupTarget
 from controller.targets.asg_groups import Groups
@@ -117,6 +118,11 @@ def _concerns(spec: ScalerSpec, state: TargetState, groups: Groups) -> Iterator[
 
 
 async def _owner(scaler: Scaler, spec: ScalerSpec, rights: Rights, owners: Owners[Any], tools: Tools) -> Findings:
+    """Another scaler first, as the controller looks."""
+    others = await rivals(tools.api, scaler, spec)
+    if spec.mode.is_acting and others.is_behind and others.first is not None:
+        words = precedence(others.first, others.scaler)
+        return failed(OWNER, f"{words} sets its size, so this will not; {choice(others.first, others.scaler)}")
     objection = rights.objection(OWNER, LIST_AUTOSCALERS)
     if objection:
         return objection
@@ -125,10 +131,23 @@ async def _owner(scaler: Scaler, spec: ScalerSpec, rights: Rights, owners: Owner
     except TargetError as error:
         return failed(OWNER, str(error))
     if owner is None:
-        return ok(OWNER, "nobody else is known to set its size")
+        return ok(OWNER, f"{_nobody(spec, others)}{_unseen(others)}")
     if spec.mode.is_acting:
         return failed(OWNER, f"{owner.words} sets its size, so this will not; {owner.cure}")
     return ok(OWNER, f"{owner.words} sets its size, which mode {spec.mode} leaves alone")
+
+
+def _nobody(spec: ScalerSpec, others: Rivals) -> str:
+    """Who sets the size, where no autoscaler of another kind does."""
+    if others.first is None:
+        return "nobody else is known to set its size"
+    if not spec.mode.is_acting:
+        return f"PredictiveScaler {others.first.key} sets its size, which mode {spec.mode} leaves alone"
+    return f"this sets its size; PredictiveScaler {others.first.key}, which names it too, stands back"
+
+
+def _unseen(others: Rivals) -> str:
+    return f"; of PredictiveScalers, not looked at: {others.unseen}" if others.unseen else ""
 
 
 async def _lead_time(

@@ -25,7 +25,7 @@ from sandbox.traffic import REPOSITORY, recorded_or_made
 HISTORY = timedelta(days=14)
 SCRAPE_INTERVAL = timedelta(seconds=15)
 LOADING = timedelta(seconds=20)
-STOP_SECONDS = 10.0
+READY_SECONDS = 60.0  # a second on an idle machine: it reads the trace before it serves
 
 
 class AlreadyUp(Exception):  # noqa: N818 - a state, and the message says what to do about it
@@ -131,7 +131,7 @@ def _start_exporter(sandbox: Sandbox, directory: Path, seam: datetime) -> str:
     process, port = start_on_free_port(
         program,
         lambda port: address_answers(f"127.0.0.1:{port}"),
-        timeout=STOP_SECONDS,
+        timeout=READY_SECONDS,
         register=_register(directory),
     )
     sandbox.processes.append(process)

@@ -45,7 +45,7 @@ from sandbox.prometheus import Login, Prometheus, Scrape, Tls
 
 DIRECTORY_PREFIX = "predictive-scaler-sandbox-"
 OWNER = "owner.json"
-READY_SECONDS = 60.0
+READY_SECONDS = 120.0  # three for the API server on an idle machine
 COMMAND_SECONDS = 240.0
 TOKEN_DURATION = "24h"  # noqa: S105 - a duration
 

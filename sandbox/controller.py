@@ -30,8 +30,8 @@ USER = f"system:serviceaccount:{NAMESPACE}:{ACCOUNT}"  # as the audit log names 
 SETTINGS = "PREDICTIVE_SCALER_"
 FOREIGN = (SETTINGS, "AWS_")
 """Variables of whoever runs us that begin so are not meant for a controller."""
-READY_SECONDS = 60.0
-STOP_SECONDS = 20.0
+READY_SECONDS = 120.0  # two on an idle machine
+STOP_SECONDS = 60.0  # one on an idle machine
 ANSWER_SECONDS = 5.0
 
 

@@ -29,7 +29,7 @@ import yaml
 from sandbox.certificates import KeyPair
 from sandbox.processes import Process, ProcessError, Program, start, start_on_free_port
 
-READY_SECONDS = 60.0
+READY_SECONDS = 120.0  # one on an idle machine
 STOP_SECONDS = 20.0  # writing out what is in memory takes a moment
 ANSWER_SECONDS = 30.0
 RETENTION = "10y"  # a trace may lie long ago

@@ -184,4 +184,8 @@ def test_a_kind_of_another_project_is_scaled(
 ) -> None:
     """Beyond the three that the file begins with."""
     namespace = examples["rollout"].namespace
-    eventually(lambda: sandbox.get("rollout", "checkout", "-n", namespace)["spec"]["replicas"], lambda found: found > 3)
+    eventually(
+        lambda: sandbox.get("rollout", "checkout", "-n", namespace)["spec"]["replicas"],
+        lambda found: found > 3,
+        READY_SECONDS,
+    )

@@ -10,7 +10,7 @@ COMPILE := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.1
 export PYTHONDONTWRITEBYTECODE =
 
 .DEFAULT_GOAL := help
-.PHONY: help setup toolchain demo test check e2e bench docs docs-serve manifests models lock clean
+.PHONY: help setup toolchain demo test check slow e2e bench docs docs-serve manifests models lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,14 +33,17 @@ toolchain: setup ## Find or build etcd, Kubernetes, kwok, helm, a registry and P
 demo: toolchain ## Scale a real workload on a real control plane; about five minutes
 	@$(BIN)/python -m sandbox.demo
 
-test: check e2e ## All tests
+test: check slow e2e ## All tests
 
 check: setup ## Lint, types, layers and the fast tests
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@$(BIN)/pytest -q -n 2 --dist loadfile -m "not e2e"
+	@$(BIN)/pytest -q -n 2 --dist loadfile -m "not e2e and not slow"
+
+slow: setup ## The tests that need no cluster but fit models, start processes or wait
+	@$(BIN)/pytest -q -n 2 --dist loadfile -m "slow and not e2e"
 
 e2e: toolchain ## The tests on a real control plane and a real Prometheus
 	@$(BIN)/pytest -q -m e2e

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gc
 import os
+import sys
 
 # Matrices are tiny here, and threads that wait for one another spin: with two of them ARMA took ten times the CPU time.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -19,6 +20,9 @@ from tests.aws.fixtures import aws, aws_server
 from tests.servers.fixtures import api, kubeconfig, server
 
 __all__ = ["api", "aws", "aws_server", "kubeconfig", "server"]
+
+# jsonschema would make forty parsers as it is imported, which takes 2 s, for formats that no schema of ours has.
+sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment]  # as if it were not installed
 
 # How long an example takes says more of what else the machine does than of us.
 _ANY = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])

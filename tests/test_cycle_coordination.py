@@ -220,6 +220,7 @@ async def test_the_pods_decide_after_the_group_also_when_they_were_first_in_line
     assert world.reporter.reported[-2:] == ["nodes", "web"]
 
 
+@pytest.mark.slow
 async def test_a_group_that_hangs_holds_up_its_pods_for_a_moment_only() -> None:
     world = World()
     world.target.hanging = "workers"

@@ -478,6 +478,7 @@ class Chance:
         self.check()
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 2**32), st.integers(1, 4), st.integers(1, 4))
 def test_whatever_happens_no_two_are_sure_of_one_shard_and_in_the_end_all_are_served(

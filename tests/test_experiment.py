@@ -179,6 +179,7 @@ async def test_whether_it_is_significant_is_said_at_the_end_only(life: Life) -> 
     assert life.status["experiment"]["result"]["significant"] is False  # two pairs never are
 
 
+@pytest.mark.slow
 async def test_enough_windows_find_the_difference() -> None:
     life = Life(spec=SPEC | {"experiment": {"windows": 16, "windowLength": "20m"}})
     await life.tick(16 * 20 + 1)
@@ -207,6 +208,7 @@ async def test_a_test_of_the_reactive_arm_alone_goes_on_without_the_forecast() -
     assert set(life.status["experiment"]["result"]["replicaHours"]) == {"first", "second", "difference"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at", [1, 7, 19, 20, 21, 33, 79, 81])
 async def test_a_restart_changes_nothing(life: Life, at: int) -> None:
     undisturbed = Life()

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[1]
 LOADED = f"""
 from pathlib import Path
@@ -16,6 +18,7 @@ print(len(list(Path("/proc/self/task").iterdir())))
 """
 
 
+@pytest.mark.slow
 def test_loading_a_model_leaves_nothing_in_the_home_directory_and_starts_no_uploader(tmp_path: Path) -> None:
     foreign = ("ORT_", "XDG_", "OPENBLAS_", "OMP_")
     environment = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}

@@ -360,6 +360,7 @@ def test_the_messages_are_as_generated(tmp_path: Path) -> None:
         assert (ROOT / name).read_text() == (tmp_path / name).read_text()
 
 
+@pytest.mark.slow
 def test_a_controller_that_serves_no_keda_loads_no_grpc() -> None:
     code = "import sys, controller.__main__; print(sorted({'grpc', 'controller.keda'} & sys.modules.keys()))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -73,6 +73,7 @@ async def test_without_anything_the_home_folder_is_looked_into(
         assert await api.get("/version") == {"gitVersion": "v1"}
 
 
+@pytest.mark.slow
 def test_no_typed_api_is_imported() -> None:
     code = "import sys, controller.kubernetes_api; print([m for m in sys.modules if 'aio.client.api.' in m])"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

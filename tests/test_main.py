@@ -54,6 +54,7 @@ def test_times_are_utc_wherever_the_machine_stands() -> None:
     assert line == "2026-03-02T12:00:00.250Z INFO    controller.report: scaled"
 
 
+@pytest.mark.slow
 def test_a_controller_that_asks_aws_nothing_does_not_load_its_sdk() -> None:
     """Half a second and some 19 MiB, most of them for nothing."""
     code = "import sys, controller.__main__; print(sorted({'boto3', 'botocore'} & sys.modules.keys()))"

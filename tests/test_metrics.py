@@ -460,6 +460,7 @@ def test_every_label_is_explained() -> None:
     assert {label for family in Metrics().families for label in family.labels} == LABELS.keys()
 
 
+@pytest.mark.slow
 def test_a_scaler_has_a_bounded_number_of_series_whatever_happens_to_it() -> None:
     """A thousand ticks with all that can be told, each with another lead time, reason, bound and mode."""
     metrics = Metrics()

@@ -86,6 +86,7 @@ async def test_only_the_namespaces_that_it_serves_are_asked(
     assert [call.path for call in server.calls] == [SHOP]
 
 
+@pytest.mark.slow
 async def test_it_waits_for_a_controller_that_starts(server: FakeApiServer, service: Service, address: str) -> None:
     server.lists[LIST] = []
     service.unready = 1

@@ -9,6 +9,8 @@ import pytest
 
 from tests.aws.fixtures import REGION, Place
 
+pytestmark = pytest.mark.slow
+
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
 

@@ -147,6 +147,7 @@ def outlooks(draw: st.DrawFn) -> Outlook:
     )
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(
     outlooks(),

@@ -457,6 +457,7 @@ async def test_secrets_that_i_may_not_read_are_not_asked_for(doctor: Doctor, clu
     assert "--prometheus and --token-file" in found.messages["metric"]
 
 
+@pytest.mark.slow
 async def test_a_prometheus_that_hangs_ends_in_bounded_time(doctor: Doctor, cluster: Cluster) -> None:
     cluster.prometheus.hold = asyncio.Event()
     found = await asyncio.wait_for(doctor("--timeout", "3"), PATIENCE)

@@ -246,6 +246,7 @@ async def test_a_role_is_shown_as_aws_knows_it(doctor: Doctor) -> None:
     assert "222222222222" in told.text
 
 
+@pytest.mark.slow
 async def test_an_aws_that_hangs_ends_in_bounded_time(doctor: Doctor, aws: Place) -> None:
     aws.server.fail(operation="*", kind="hang", seconds=100)
     began = time.monotonic()

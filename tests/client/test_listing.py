@@ -16,6 +16,8 @@ from client import __main__ as command_line
 from client.commands.listing import MODULES, Commands
 from tests.client.conftest import Invoke
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 
 

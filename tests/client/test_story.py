@@ -314,6 +314,7 @@ def test_limits_of_the_world_come_last_whether_they_limit_or_not() -> None:
     assert few["Coordination"] == f"3 may pass: {units}."
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 2**32), rails=POLICIES)
 def test_whatever_comes_in_there_is_a_story_and_it_ends_with_the_decision(seed: int, rails: Policy) -> None:

@@ -17,6 +17,8 @@ from manifests.observability.alerts import ALERTS, CRITICAL, PREFIX, WARNING
 from manifests.observability.files import RULES
 from tests.contracts.alert_cases import CASES, Case, condition, selector
 
+pytestmark = pytest.mark.slow
+
 HEADINGS = ["What it means", "What it does to you", "How to see it", "Causes and cures", "When to silence it"]
 
 Rule = dict[str, Any]

@@ -18,6 +18,8 @@ from controller.spec import GROUP, KIND, PLURAL, VERSION, Coordination, parse
 from manifests import chart_page, install, reference
 from tests.contracts.specs import EXAMPLES, crd, documents, resource_schema, strict
 
+pytestmark = pytest.mark.slow
+
 VALUES = (install.CHART / "values.yaml").read_text()
 VALUES_FILES = sorted((Path(__file__).parent / "values").glob("*.yaml"))
 ALL_VALUES_SET = (

@@ -17,6 +17,8 @@ from controller.forecaster import Model, load_model
 from tests.training.small import DAY
 from training.generated import generate
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "bring-your-own.md"
 _FENCE = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)

@@ -15,6 +15,8 @@ import pytest
 
 from website import hook
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 _CSS_URL = re.compile(r"""url\(\s*["']?([^"')]+)|@import\s+["']([^"']+)""")
 _FETCHED = {

@@ -117,6 +117,7 @@ def _external(found: onnx.ModelProto) -> None:
     weight.external_data.add(key="location", value="weights.bin")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", sorted(FAMILIES))
 def test_every_family_keeps_the_contract(family: str) -> None:
     assert model(family).card.levels == (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)

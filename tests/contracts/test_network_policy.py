@@ -15,6 +15,8 @@ from manifests import install
 from tests.contracts.network_policy import Host, Object, Pod, may, selects
 from tests.contracts.specs import documents
 
+pytestmark = pytest.mark.slow
+
 HOME = install.NAME
 TEMPLATE = Path("templates/networkpolicy.yaml")
 PARTS = (str(TEMPLATE), "templates/deployment.yaml", "templates/tests/probe.yaml")

@@ -167,6 +167,7 @@ def test_a_dear_forecast_leaves_the_decision_to_what_is_seen() -> None:
     assert (decision.demand.weight, decision.demand.worth, decision.replicas) == (0.0, 0.0, 3)
 
 
+@pytest.mark.slow
 def test_each_way_comes_to_the_objective_whoever_decides() -> None:
     """Bursts that nobody forecasts: reacting is cheaper, and what decides is short as often as it may be."""
     generator = np.random.default_rng(4)

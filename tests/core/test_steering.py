@@ -145,6 +145,7 @@ def _noisy(kind: str, count: int, seed: int = 3) -> list[float]:
     return [float(load) for load in noise]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["poisson", "heavy", "jump"])
 @pytest.mark.parametrize("bias", [0.6, 1.0, 1.5])
 def test_the_objective_is_met_with_forecasts_that_are_too_low_right_or_too_high(kind: str, bias: float) -> None:

@@ -16,6 +16,8 @@ from controller.settings import Settings
 from tests.image.dockerfile import FILE, IGNORE, ROOT, Dockerfile, Instruction, allowed, expand, run_on_base
 from tests.image.jail import PYTHON
 
+pytestmark = pytest.mark.slow
+
 OCI = "org.opencontainers.image."
 DIGEST = "sha256:" + "1" * 64
 GIVEN = {

@@ -10,6 +10,8 @@ from sandbox.aws.process import AwsServer
 from sandbox.aws.settings import from_environment
 from sandbox.processes import ProcessError
 
+pytestmark = pytest.mark.slow
+
 
 def test_it_comes_again_at_its_address_and_as_it_was_set(tmp_path: Path) -> None:
     with AwsServer(log=tmp_path / "aws.log", settings={"launch": 5.0}) as server:

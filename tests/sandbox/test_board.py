@@ -15,6 +15,8 @@ from matplotlib.figure import Figure
 from sandbox.controller import CHART
 from sandbox.demo import board
 
+pytestmark = pytest.mark.slow
+
 DASHBOARD = CHART / "dashboards" / "predictive-scaler.json"
 START = datetime(2026, 3, 2, 12, tzinfo=UTC)
 SPAN = board.Span(

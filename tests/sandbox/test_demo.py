@@ -21,6 +21,8 @@ from sandbox.traffic import Trace, recorded_or_made, synthetic
 from tests.builders import NOW, account, seconds
 from training.simulate import Capacity
 
+pytestmark = pytest.mark.slow
+
 START = datetime(2026, 1, 28, 5, 25, tzinfo=UTC)
 WALL = datetime(2026, 11, 1, 12, tzinfo=UTC)
 STEPS = 240  # an hour

@@ -153,6 +153,7 @@ async def test_another_regions_policy_is_no_owner(owners: GroupOwners, aws: Plac
     assert await told(owners, ref(region="us-east-1")) is not None
 
 
+@pytest.mark.slow
 async def test_all_pages_are_read(owners: GroupOwners, aws: Place) -> None:
     aws.group("api")
     for number in range(101):

@@ -85,6 +85,7 @@ def ticks(groups: Groups, aws: Place) -> Ticks:
     return Ticks(groups=groups, lead_times=GroupLeadTimes(groups, pause_seconds=0), aws=aws)
 
 
+@pytest.mark.slow
 async def test_the_launches_tell(ticks: Ticks) -> None:
     ticks.launched(5, took=90)
     lead_time = await ticks.known()

@@ -168,6 +168,7 @@ class Minute(asyncio.Event):
         return True
 
 
+@pytest.mark.slow
 async def test_what_is_refused_for_ever_is_tried_ever_later(
     hand_back: HandBack, server: FakeApiServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

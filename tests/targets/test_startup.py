@@ -161,6 +161,7 @@ def scalers(count: int) -> Sequence[Scaler]:
     return [scaler(f"web-{number}", spec=AUTO) for number in range(count)]
 
 
+@pytest.mark.slow
 async def test_a_thousand_scalers_that_rest_ask_once_in_a_quarter_of_an_hour(
     ticks: Ticks, api: KubernetesApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:

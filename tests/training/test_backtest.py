@@ -24,6 +24,7 @@ def report() -> Report:
     return backtest(model("lightgbm"), baselines, trace(), UTC, _SINCE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", [1, 6])
 @pytest.mark.parametrize("measure", ["rmse", "mae", "pinball"])
 def test_errors_are_those_of_single_forecasts(report: Report, step: int, measure: str) -> None:

@@ -18,6 +18,8 @@ from training.benchmark import Cell, Setting, Task, Trace, run
 from training.datasets import Dataset
 from training.job import Job
 
+pytestmark = pytest.mark.slow
+
 _DATASET = Dataset(series=trace(), zone=UTC, about="made up")
 _SINCE = trace().end - 6 * DAY
 _SETTING = Setting(step=HOUR, horizon=6 * HOUR, since=_SINCE, alone=2 * DAY)

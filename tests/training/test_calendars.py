@@ -303,7 +303,10 @@ def _rmse(model: Model, series: Series, span: Span) -> float:
     return float(np.sqrt(np.square(found - came[rows])[is_asked[rows]].mean()))
 
 
-@pytest.mark.parametrize(("family", "share"), [("lightgbm", 0.5), ("persistence", 0.6), ("seasonal-naive", 0.5)])
+@pytest.mark.parametrize(
+    ("family", "share"),
+    [pytest.param("lightgbm", 0.5, marks=pytest.mark.slow), ("persistence", 0.6), ("seasonal-naive", 0.5)],
+)
 def test_the_next_sale_is_forecast(family: str, share: float) -> None:
     """The fifth of them, which come on different weekdays, and an outage of eight hours two days before it."""
     first = datetime(2024, 1, 1, 18, tzinfo=UTC)
@@ -329,6 +332,7 @@ def test_the_next_sale_is_forecast(family: str, share: float) -> None:
     }
 
 
+@pytest.mark.slow
 def test_a_wrong_table_would_not_be_exported(monkeypatch: pytest.MonkeyPatch) -> None:
     """The examples are made without it."""
     calendar = _weekly(2.5)
@@ -350,6 +354,7 @@ def test_too_long_a_table_is_refused() -> None:
         applied(_echo(), _calendar(until=END + timedelta(days=400_000)), trace(), _ECHO, UTC)
 
 
+@pytest.mark.slow
 def test_many_odd_multipliers_are_told_apart() -> None:
     """More than a byte can hold, with shares of steps: what the table holds is what the examples say."""
     random = np.random.default_rng(1)
@@ -416,6 +421,7 @@ def _fit(monkeypatch: pytest.MonkeyPatch, data: Path, *more: str) -> int:
     return int(ended.value.code or 0)
 
 
+@pytest.mark.slow
 def test_fit_takes_a_calendar(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -18,6 +18,8 @@ from training.families.seasonal import PERSISTENCE
 from training.job import Job
 from training.windows import Window
 
+pytestmark = pytest.mark.slow
+
 _SINCE = trace().end - 4 * DAY
 
 

@@ -16,6 +16,8 @@ from training.families.catalogue import FAMILIES
 from training.families.ensemble import Ensemble
 from training.families.family import Family, FitError, Progress
 
+pytestmark = pytest.mark.slow
+
 _HOURLY = ["--data", "generated:1", "--step", "1h", "--season", "1d", "--horizon", "6h"]
 
 

@@ -48,7 +48,7 @@ def _surge(how: How) -> Flags:
     return _flagged(values, how)
 
 
-@pytest.mark.parametrize("how", LOOKING)
+@pytest.mark.parametrize("how", ["zscore", *(pytest.param(how, marks=pytest.mark.slow) for how in ("forest", "both"))])
 def test_a_surge_is_flagged(how: How) -> None:
     found = _surge(how)
 
@@ -116,6 +116,7 @@ def test_a_growing_load_is_not_flagged(seed: int, growth: str) -> None:
     assert _flagged(values).mask.mean() <= 0.007
 
 
+@pytest.mark.slow
 def test_the_forest_spares_habits_too() -> None:
     values = _fine()
     values[_HABITS["weekly job"]] *= 6
@@ -123,6 +124,7 @@ def test_the_forest_spares_habits_too() -> None:
     assert not _flagged(values, "forest").mask[_HABITS["weekly job"]].any()
 
 
+@pytest.mark.slow
 def test_a_short_series_has_a_forest_of_its_own_size(recwarn: pytest.WarningsRecorder) -> None:
     values = trace().values[: 14 * 24].copy()
     values[200:206] *= 5
@@ -154,6 +156,7 @@ def test_where_nothing_can_be_said_nothing_is_flagged(how: How, values: Floats, 
     assert found.about == f"nothing is flagged, since {about}"
 
 
+@pytest.mark.slow
 @given(
     seed=st.integers(0, 1000),
     share=st.floats(0, 0.5),
@@ -171,6 +174,7 @@ def test_never_more_than_a_bounded_share_is_flagged(seed: int, share: float, fac
     assert found.mask.sum() <= 0.03 * np.isfinite(values).sum()
 
 
+@pytest.mark.slow
 def test_neither_the_unit_nor_the_run_matters() -> None:
     """The forest is seeded."""
     values = _fine()
@@ -209,6 +213,7 @@ def _job(how: How) -> Job:
     return Job.of(Dataset(series=_spoiled(), zone=UTC, about="made up"), WINDOW, END - 4 * DAY, how=how)
 
 
+@pytest.mark.slow
 def test_the_past_is_cleaned_and_the_test_is_not() -> None:
     job = _job("zscore")
 
@@ -221,6 +226,7 @@ def test_the_past_is_cleaned_and_the_test_is_not() -> None:
     ).all()
 
 
+@pytest.mark.slow
 def test_what_is_scored_is_what_came() -> None:
     """Persistence learns nothing but its band: its errors are the same however the past is cleaned."""
     reports = [_job(how).try_out(PERSISTENCE, name="p").report for how in ("off", "zscore")]

@@ -16,6 +16,8 @@ from tests.training.shell import invoke
 from training import __main__ as command_line
 from training.export import ExportError
 
+pytestmark = pytest.mark.slow
+
 _HOURLY = ["--step", "1h", "--season", "1d", "--horizon", "6h"]
 
 

@@ -20,6 +20,8 @@ from training.families.seasonal import PERSISTENCE, SEASONAL_NAIVE
 from training.measures import Floats, pinball
 from training.windows import Window, histories, origins
 
+pytestmark = pytest.mark.slow
+
 _LEVELS = np.array(LEVELS)
 _MEMBERS = ("seasonal-naive", "persistence", "lightgbm")
 

@@ -24,6 +24,8 @@ from training.generated import Workload, sample
 from training.graph import Graph
 from training.windows import Window, histories, origins
 
+pytestmark = pytest.mark.slow
+
 _STEP = timedelta(minutes=30)
 _WINDOW = Window.fitting(step=_STEP, season=DAY, horizon=6 * HOUR)
 _MEDIAN = LEVELS.index(0.5)

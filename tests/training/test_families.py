@@ -14,6 +14,8 @@ from tests.training.small import DAY, FAMILIES, HOUR, WINDOW, model, series_of, 
 from training.families.family import LEVELS, FitError
 from training.windows import Window, histories, origins
 
+pytestmark = pytest.mark.slow
+
 _MEDIAN = LEVELS.index(0.5)
 
 

@@ -38,6 +38,7 @@ def _filled_slowly(values: list[float]) -> list[float]:
     return found
 
 
+@pytest.mark.slow
 @given(st.lists(st.one_of(st.just(float("nan")), st.integers(0, 9).map(float)), min_size=12, max_size=12))
 @settings(deadline=None, max_examples=200)
 def test_gaps_are_filled_as_documented(values: list[float]) -> None:

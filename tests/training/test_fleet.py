@@ -28,6 +28,8 @@ from training.fleet import FleetError, Order, Outcome
 from training.member import Member
 from training.roster import RosterError, Share
 
+pytestmark = pytest.mark.slow
+
 NOW = datetime(2024, 2, 1, tzinfo=UTC)
 HOURLY = {"step": small.HOUR, "season": small.DAY, "horizon": 6 * small.HOUR, "clean": "off"}
 DEFAULTS = "defaults: {step: 1h, season: 1d, horizon: 6h, family: seasonal-naive, clean: off}\n"

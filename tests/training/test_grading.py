@@ -19,6 +19,8 @@ from tests.builders import INTERVAL, NOW, STEP, body, forecast, policy, scaler, 
 from tests.fakes import FakeLeadTimes, FakeModels, FakeOwners, FakeReporter
 from training.grading import GradingError, Past, grade, watch
 
+pytestmark = pytest.mark.slow
+
 UNKNOWN = float("nan")
 OBSERVED = {"mode": "Observe", "maxReplicas": 30, "metric": {"targetPerReplica": 10}, "forecast": {"leadTime": "45s"}}
 

@@ -33,6 +33,8 @@ from training.families.pooled import Pooled
 from training.measures import pinball
 from training.windows import Window, futures, histories, origins
 
+pytestmark = pytest.mark.slow
+
 Floats = NDArray[np.float64]
 Asked = Callable[[Series, IntArray], FloatArray]  # the answers after some places of a series, [n, horizon, levels]
 

@@ -16,6 +16,8 @@ from training.families.rows import rows_of
 from training.features import keys
 from training.windows import Window
 
+pytestmark = pytest.mark.slow
+
 _MEDIAN = LEVELS.index(0.5)
 
 

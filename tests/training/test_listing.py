@@ -13,6 +13,8 @@ import typer
 from training import __main__ as command_line
 from training.commands.listing import MODULES, Commands
 
+pytestmark = pytest.mark.slow
+
 _OF_LEARNING = {
     *("jax", "lightgbm", "matplotlib", "onnx", "onnxruntime", "optax", "pandas", "scipy", "sklearn", "statsmodels"),
     *("aiohttp", "icalendar", "training.job", "training.families"),

@@ -21,6 +21,8 @@ from training.families.sequence import CHANNELS, WIDEST, Lessons, Scales, add_in
 from training.graph import Graph
 from training.windows import Window, histories, origins
 
+pytestmark = pytest.mark.slow
+
 _SINCE = trace().end - 4 * DAY
 _PAST = trace().until(_SINCE)
 _SMALL = LSTM(networks=2, rounds=3)

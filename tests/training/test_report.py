@@ -19,6 +19,8 @@ from training.findings import Findings, autocorrelation, examine
 from training.job import Job
 from training.report import ahead, page, write_page
 
+pytestmark = pytest.mark.slow
+
 _EVENT = (trace().start, trace().start + DAY, "a <script>festival</script>")
 
 

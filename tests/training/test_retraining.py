@@ -25,6 +25,8 @@ from training.job import Job
 from training.registry import Place
 from training.retraining import Decision, Order, RetrainingError, Rules
 
+pytestmark = pytest.mark.slow
+
 NOW = datetime(2024, 2, 1, tzinfo=UTC)
 WEEK_BEFORE = small.END - 8 * small.DAY
 Floats = NDArray[np.float64]

@@ -23,6 +23,8 @@ from training.measures import pinball
 from training.shipped import SHIPPED, TRACES, Shipped
 from training.windows import futures, histories, origins
 
+pytestmark = pytest.mark.slow
+
 _MODELS = Path(__file__).parents[2] / "models"
 _README = _MODELS / "README.md"
 _NOW = datetime(2026, 1, 1, tzinfo=UTC)

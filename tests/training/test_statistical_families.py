@@ -28,6 +28,8 @@ from training.generated import generate
 from training.graph import Graph
 from training.windows import Window, histories, origins
 
+pytestmark = pytest.mark.slow
+
 Floats = NDArray[np.float64]
 
 _SARIMA = Sarima(orders=((1, 0), (2, 1)))

@@ -34,6 +34,7 @@ def test_a_process_that_dies_costs_its_own_task_only() -> None:
     assert "ended with code 7" in str(found[4])
 
 
+@pytest.mark.slow
 def test_a_process_that_takes_too_long_is_ended() -> None:
     found = dict(workers.each(_square, [5], workers=1, longest=timedelta(seconds=0.5)))
 

@@ -113,6 +113,7 @@ def test_nights_without_visitors_are_zeros(tmp_path: Path) -> None:
     assert (found.series.values == 0).sum() >= 3 * 10
 
 
+@pytest.mark.slow
 def test_visits_that_come_in_bursts_are_no_outages(tmp_path: Path) -> None:
     """A job calls 200 times every ten minutes or so."""
     jobs = np.arange(0, 48 * 3600, 600) + np.random.default_rng(1).integers(0, 60, 288)
@@ -226,6 +227,7 @@ def test_json_times_without_a_zone_need_one(tmp_path: Path) -> None:
         _load(path)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not _NASA.is_file(), reason="the shared traces are not beside this checkout")
 def test_both_outages_of_nasa_are_found(tmp_path: Path) -> None:
     """In every fifth request, of the days around them: the whole log is read by `tests.bench.logs`."""

@@ -143,6 +143,7 @@ def test_a_step_that_no_period_divides_is_refused(aws: Place) -> None:
     assert aws.server.calls("GetMetricData") == []
 
 
+@pytest.mark.slow
 def test_a_model_is_fitted_from_it(
     aws: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

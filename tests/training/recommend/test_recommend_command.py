@@ -20,6 +20,8 @@ from controller.spec import parse
 from tests.contracts.specs import resource_schema, strict
 from tests.training.shell import invoke
 
+pytestmark = pytest.mark.slow
+
 MODEL = Path(__file__).parents[3] / "models" / "seasonal-naive.onnx"
 _SPANS = ["--from", "2024-01-25T00:00Z", "--test-from", "2024-01-26T00:00Z", "--until", "2024-01-27T00:00Z"]
 _BLIND = ["--data", "generated:1", "--step", "5m", "--startup", "10m", "--workers", "1", "--per-replica", "0.1"]

@@ -91,6 +91,7 @@ def slowly(
     return asked
 
 
+@pytest.mark.slow
 @given(
     changes=st.lists(st.tuples(st.floats(0, 2000) | st.just(float("nan")), st.integers(1, 60)), min_size=1, max_size=8),
     floor=st.lists(st.floats(0, 1500) | st.just(float("nan")), min_size=1, max_size=12),
@@ -221,6 +222,7 @@ def nothing_before(load: Series) -> Series:
     return Series(end=load.start, step=load.step, values=np.zeros(0))
 
 
+@pytest.mark.slow
 @given(cut=st.integers(1, 3 * 24 * 12 - 1), seed=st.integers(0, 3))
 @settings(deadline=None, max_examples=12)
 def test_nothing_that_comes_is_known(cut: int, seed: int) -> None:

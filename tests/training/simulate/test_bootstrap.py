@@ -16,6 +16,8 @@ from training.simulate.capacity import Capacity
 from training.simulate.log import Run
 from training.simulate.study import hpa_policy
 
+pytestmark = pytest.mark.slow
+
 
 def _run(utilisation: float, values: NDArray[np.float64]) -> Run:
     each = scene(*values)

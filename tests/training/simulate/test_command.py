@@ -16,6 +16,8 @@ import yaml
 from controller.spec import KIND
 from tests.training.shell import invoke
 
+pytestmark = pytest.mark.slow
+
 MODELS = Path(__file__).parents[3] / "models"
 _PRESET = Path(__file__).parents[3] / "training" / "presets" / "balanced-reactive.yaml"
 _ASKED = [

@@ -62,6 +62,7 @@ def test_a_longer_interval_decides_less_often() -> None:
     assert capacity.desired.tolist() == [1, 1, 4, 4]
 
 
+@pytest.mark.slow
 @given(past=LOADS, future=LOADS, other=LOADS)
 def test_no_decision_knows_what_comes(past: list[float], future: list[float], other: list[float]) -> None:
     one = replay(load_of(*past, *future), policy(), startup=2 * STEP, initial=3)

@@ -100,6 +100,7 @@ def test_without_new_data_a_forecast_lasts_48_hours() -> None:
     assert last == 24 + 14 * 24 + AHEAD - 1
 
 
+@pytest.mark.slow
 @given(cut=st.integers(25, 239), seed=st.integers(0, 5))
 def test_nobody_knows_what_comes(cut: int, seed: int) -> None:
     values = rhythm(240, seed)

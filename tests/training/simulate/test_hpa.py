@@ -28,6 +28,7 @@ def _asked(values: list[float], initial: int, step: timedelta = STEP) -> tuple[l
     return fast, slow
 
 
+@pytest.mark.slow
 @given(
     values=st.lists(st.floats(0, 2000) | st.just(float("nan")), min_size=1, max_size=60),
     initial=st.integers(1, 60),

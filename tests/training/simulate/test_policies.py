@@ -15,6 +15,7 @@ from training.simulate.policies import oracle, static
 LOADS = st.lists(st.floats(0, 300) | st.just(float("nan")), min_size=1, max_size=40)
 
 
+@pytest.mark.slow
 def test_the_reactive_policy_meets_the_cost_it_is_given() -> None:
     load = load_of(*waves(400))
     wanted = 1.3 * score(load, replay(load, policy(), startup=STEP, initial=20), 10.0).replica_hours

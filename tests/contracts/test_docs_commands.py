@@ -97,6 +97,33 @@ def test_a_call_that_the_program_would_refuse_is_seen(line: str) -> None:
         _parsed("predictive-scaler", _words(line))
 
 
+@pytest.mark.parametrize("page", sorted({page for _, page, _ in _CALLS if page.startswith("docs/start/")}))
+def test_who_starts_there_is_told_how_to_get_the_program_before_it_is_called(page: str) -> None:
+    told = [
+        line
+        for line in _lines(ROOT / page)
+        if re.match(r"pipx install '\.\[client\]'|make toolchain|predictive-", line)
+    ]
+    assert not told[0].startswith("predictive-")
+
+
+_FILES = [
+    (str(page.relative_to(ROOT)), name)
+    for page in PAGES
+    for line in _lines(page)
+    for name in re.findall(r"(?:file://|[ =])((?:charts|manifests)/[\w./-]+)", line)
+]
+
+
+def test_there_are_files() -> None:
+    assert {"manifests/aws/policy-cloudwatch.json", "charts/predictive-scaler"} <= {name for _, name in _FILES}
+
+
+@pytest.mark.parametrize(("page", "name"), _FILES)
+def test_a_file_of_the_checkout_is_there(page: str, name: str) -> None:
+    assert (ROOT / name).exists()
+
+
 @pytest.mark.parametrize(("page", "line"), _called("make"))
 def test_make_has_the_target(page: str, line: str) -> None:
     targets = re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)

@@ -19,6 +19,7 @@ from controller.kubernetes_api import FencedError, KubernetesApi, TimedOutError
 from tests.aws.fixtures import REGION, Place
 from tests.servers.kubernetes import FakeApiServer
 from tests.targets.groups import NOW
+from tests.waiting import PATIENCE
 
 PATH = "/api/v1/namespaces/shop/things/web"
 Write = Callable[[KubernetesApi], Awaitable[object]]
@@ -120,7 +121,7 @@ SERVICE, CHANGE, LOOK = "autoscaling", "set_desired_capacity", "describe_auto_sc
 
 @pytest.fixture(scope="module")
 def any_fenced_aws(aws_server: object) -> Iterator[Aws]:
-    one = Aws(timeout_seconds=5, clock=lambda: NOW, fence=fence.seconds_left)
+    one = Aws(timeout_seconds=PATIENCE, clock=lambda: NOW, fence=fence.seconds_left)
     yield one
     one.close()
 

@@ -22,12 +22,10 @@ from controller import handlers
 from controller.handlers import Watch
 from controller.spec import GROUP, PLURAL, VERSION
 from tests.builders import body
+from tests.waiting import PATIENCE
 
 ROOT = f"/apis/{GROUP}/{VERSION}"
 LISTS = f"{ROOT}/{PLURAL}"
-PATIENCE = 10.0
-"""Seconds until a wait counts as failed; nothing is asserted about how long anything took."""
-
 RUINED = 3
 """So many watches that failed are enough to see what comes of them."""
 

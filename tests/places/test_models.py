@@ -117,7 +117,7 @@ class Life:
 
 @pytest.fixture
 def caller() -> Iterator[Aws]:
-    found = Aws(timeout_seconds=2, clock=lambda: datetime.now(UTC))
+    found = Aws(timeout_seconds=PATIENCE, clock=lambda: datetime.now(UTC))
     yield found
     found.close()
 

@@ -19,6 +19,7 @@ from tests.aws.fixtures import REGION, Place
 from tests.places.conftest import LIMIT
 from tests.servers.files import FileServer
 from tests.servers.loopback import serve
+from tests.waiting import PATIENCE
 
 BUCKET = "models"
 DATA = bytes(range(256)) * 100
@@ -36,7 +37,7 @@ def client(aws: Place) -> Any:
 
 @pytest.fixture
 def s3(client: Any) -> Iterator[S3]:
-    caller = Aws(timeout_seconds=5, clock=lambda: datetime.now(UTC))
+    caller = Aws(timeout_seconds=PATIENCE, clock=lambda: datetime.now(UTC))
     yield S3(caller, REGION)
     caller.close()
 

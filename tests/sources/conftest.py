@@ -11,8 +11,9 @@ from controller.sources.prometheus_api import Limits
 from tests.servers.loopback import serve
 from tests.servers.prometheus import FakePrometheus
 from tests.sources.asking import FakeSecrets
+from tests.waiting import PATIENCE
 
-LIMITS = SourceLimits(query=Limits(query_seconds=2, max_bytes=100_000), tick_seconds=5, page_points=100)
+LIMITS = SourceLimits(query=Limits(query_seconds=PATIENCE, max_bytes=100_000), tick_seconds=PATIENCE, page_points=100)
 
 
 @pytest.fixture

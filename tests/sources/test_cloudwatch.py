@@ -14,10 +14,10 @@ import pytest
 
 from controller.core.series import Observation, Sample
 from controller.ports import MetricError, MetricReason
-from controller.sources.cloudwatch import CloudWatchSource, SourceLimits
+from controller.sources.cloudwatch import CloudWatchSource
 from controller.sources.periods import SECOND
 from tests.aws.fixtures import Place
-from tests.sources.watching import CLOSED, MINUTE, NOW, access, client, minutes, observed, refused, request
+from tests.sources.watching import CLOSED, LIMITS, MINUTE, NOW, access, client, minutes, observed, refused, request
 
 TRACES = Path(__file__).parents[2].parent / "shared" / "data" / "cloudwatch"
 DAY = timedelta(days=1)
@@ -27,7 +27,7 @@ DAY = timedelta(days=1)
 async def source(aws: Place) -> AsyncIterator[CloudWatchSource]:
     aws.at(NOW)
     asked = client()
-    source = CloudWatchSource(asked)
+    source = CloudWatchSource(asked, limits=LIMITS)
     yield source
     await source.close()
     asked.close()
@@ -226,7 +226,7 @@ async def test_pages_are_followed(source: CloudWatchSource, aws: Place) -> None:
 async def test_the_present_of_all_comes_before_the_past_of_any(source: CloudWatchSource, aws: Place) -> None:
     for name in "ab":
         aws.put(minutes(3000, lambda back: 3000.0 - back), name=name)
-    hurried = CloudWatchSource(asked := client(), limits=SourceLimits(fill_seconds=0.0))
+    hurried = CloudWatchSource(asked := client(), limits=replace(LIMITS, fill_seconds=0.0))
     asked_for = [request(name, context=2000) for name in "ab"]
     for answer in await hurried.observe(asked_for, NOW):
         assert isinstance(answer, Observation)
@@ -266,7 +266,7 @@ async def test_a_past_is_forgotten_where_all_do_not_fit(aws: Place) -> None:
     aws.at(NOW)
     for name in "ab":
         aws.put(minutes(30, lambda _: 1.0), name=name)
-    source = CloudWatchSource(asked := client(), limits=SourceLimits(held_points=40))
+    source = CloudWatchSource(asked := client(), limits=replace(LIMITS, held_points=40))
     for name in "ab":
         await observed(source, request(name, context=20))
     before = len(calls(aws))

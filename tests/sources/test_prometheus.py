@@ -18,6 +18,7 @@ from controller.sources.prometheus_api import Limits
 from tests.servers.loopback import serve
 from tests.servers.prometheus import MAX_POINTS, FakePrometheus, failure, success
 from tests.sources.asking import CLOSED, NOW, STEP, FakeSecrets, observed, refused, request
+from tests.waiting import PATIENCE, until
 
 
 def minutes(time: float) -> float:
@@ -240,18 +241,19 @@ async def test_every_query_is_timed(address: str, prometheus: FakePrometheus) ->
 
 async def test_a_slow_server_holds_up_no_other(address: str, prometheus: FakePrometheus) -> None:
     prometheus.series["load()"] = [minutes]
-    slow = FakePrometheus(hold=asyncio.Event())
-    limits = SourceLimits(query=Limits(connections=1), tick_seconds=1)
+    slow, answers = FakePrometheus(), asyncio.Event()
+    slow.hold = answers
+    limits = SourceLimits(query=Limits(connections=1, query_seconds=PATIENCE), tick_seconds=PATIENCE)
     source = PrometheusSource(address=address, secrets=FakeSecrets(), limits=limits)
     async with serve(slow.handle) as slow_address:
-        answers = await source.observe(
-            [request("1", address=slow_address), request("2", address=slow_address), request()], NOW
-        )
+        requests = [request("1", address=slow_address), request("2", address=slow_address), request()]
+        observing = asyncio.create_task(source.observe(requests, NOW))
+        await until(lambda: len(slow.asked) == 1 and len(prometheus.asked) == 2)  # its present and its past
+        answers.set()
+        told = await observing
         await source.close()
-        assert slow.hold
-        slow.hold.set()
-    assert isinstance(answers[-1], Observation)
-    assert answers[-1].problem is None
+    assert isinstance(told[-1], Observation)
+    assert told[-1].problem is None
 
 
 @pytest.mark.parametrize("query", ["requests_total", ' requests_total{path="/}{"} ', "job:requests_total"])

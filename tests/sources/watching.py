@@ -10,13 +10,15 @@ from controller.aws import Aws
 from controller.aws_spec import AwsAccess, AwsRole, CloudWatchMetric
 from controller.core.series import Observation
 from controller.ports import MetricError, MetricRequest
-from controller.sources.cloudwatch import CloudWatchSource
+from controller.sources.cloudwatch import CloudWatchSource, SourceLimits
+from tests.waiting import PATIENCE
 
 NOW = datetime(2026, 3, 2, 9, 0, 7, tzinfo=UTC)
 CLOSED = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
 REGION = "eu-central-1"
 METRIC = CloudWatchMetric(access=AwsAccess(region=REGION), period=MINUTE, namespace="Tests", name="Load", stat="Sum")
+LIMITS = SourceLimits(tick_seconds=PATIENCE, fill_seconds=PATIENCE)
 REQUEST = MetricRequest(namespace="web", metric=METRIC, step=MINUTE, context=5, max_age=timedelta(minutes=5))
 
 
@@ -40,7 +42,7 @@ def minutes(count: int, load: Callable[[int], float], end: datetime = CLOSED) ->
     return {end - (back + 1) * MINUTE: load(back) for back in range(count)}
 
 
-def client(timeout_seconds: float = 5.0, now: datetime = NOW, **options: object) -> Aws:
+def client(timeout_seconds: float = PATIENCE, now: datetime = NOW, **options: object) -> Aws:
     return Aws(timeout_seconds=timeout_seconds, clock=lambda: now, **options)  # type: ignore[arg-type]
 
 

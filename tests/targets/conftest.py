@@ -10,12 +10,13 @@ from controller.targets.asg_groups import Groups
 from sandbox.aws.process import AwsServer
 from tests.aws.fixtures import Place
 from tests.targets.groups import NOW, Clock, LateAws
+from tests.waiting import PATIENCE
 
 
 @pytest.fixture(scope="session")
 def any_late_aws(aws_server: AwsServer) -> Iterator[LateAws]:
     """One for all tests: making its clients takes longer than most of them."""
-    late = LateAws(timeout_seconds=5, clock=lambda: NOW)
+    late = LateAws(timeout_seconds=PATIENCE, clock=lambda: NOW)
     yield late
     late.close()
 

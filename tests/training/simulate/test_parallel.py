@@ -14,6 +14,8 @@ from tests.waiting import PATIENCE
 from training.simulate.capacity import SimulationError
 from training.simulate.parallel import answers
 
+pytestmark = pytest.mark.slow
+
 
 @dataclass(frozen=True)
 class Slow:
@@ -43,8 +45,9 @@ class Last:
 
 def test_who_is_done_first_is_told_first_by_its_place(tmp_path: Path) -> None:
     word = tmp_path / "all others are told"
+    tasks: list[Last | Slow] = [Last(word), Slow(0.01), Slow(0.02)]
     found = []
-    for answer in answers([Last(word), Slow(0.01), Slow(0.02)], cores=2):
+    for answer in answers(tasks, cores=2):
         found.append(answer)
         if len(found) == 2:
             word.touch()

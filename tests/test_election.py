@@ -27,6 +27,7 @@ from controller.leases import SHARDS
 from controller.sightings import LEASE_SECONDS, MOST_LEASE_SECONDS
 from tests.builders import NOW
 from tests.elections import Replica, Store, World, written
+from tests.waiting import PATIENCE
 
 FAIL_OVER = LEASE_SECONDS + 2.0
 
@@ -411,7 +412,7 @@ async def test_run_renews_until_it_is_stopped_and_then_gives_up() -> None:
     store = Store()
     one, stop = Replica("a", store), asyncio.Event()
     running = asyncio.create_task(one.election.run(stop))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while not one.served():  # noqa: ASYNC110  # nobody tells
             await asyncio.sleep(0.01)
         stop.set()

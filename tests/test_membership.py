@@ -14,6 +14,7 @@ from controller.settings import Settings
 from controller.shards import Alone, Shards
 from tests.builders import NOW, scaler
 from tests.servers.kubernetes import FakeApiServer
+from tests.waiting import PATIENCE
 
 LEASES = "/apis/coordination.k8s.io/v1/namespaces/scaling/leases"
 
@@ -94,7 +95,7 @@ async def test_an_end_waits_for_ticks_and_not_for_ever(monkeypatch: pytest.Monke
     stop.set()
     if patience > 1:
         work.set()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         await done.wait()
     work.set()
     await running

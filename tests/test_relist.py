@@ -14,6 +14,7 @@ from controller.kubernetes_api import ApiError, ForbiddenError, KubernetesApi, L
 from controller.registry import Registry
 from controller.relist import SILENT_LISTS, Hearing, Relist
 from tests.builders import NOW, body
+from tests.waiting import PATIENCE
 
 
 @dataclass
@@ -85,7 +86,7 @@ async def test_lists_again_after(monkeypatch: pytest.MonkeyPatch, error: ApiErro
         monkeypatch.setattr(relist_module, name, 0.001 if name == wait else 60.0)
     lists, stop = Lists({}, error=error), asyncio.Event()
     running = asyncio.create_task(_relist(lists, Registry()).run(stop))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         await lists.thrice.wait()
         stop.set()
         await running
@@ -97,7 +98,7 @@ async def test_stopping_does_not_wait_for_the_next_list() -> None:
     running = asyncio.create_task(_relist(Lists({}), Registry()).run(stop))
     await asyncio.sleep(0)
     stop.set()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         await running
 
 

@@ -16,6 +16,7 @@ from controller.spec import AnyTarget, FloorRef, Metric, ScalerSpec, parse
 from tests.builders import NOW, scaler, seen
 from tests.contracts.specs import full_specs
 from tests.fakes import FakeLeadTimes, FakeOwners, FakeSource, FakeTarget
+from tests.waiting import PATIENCE
 
 PROMETHEUS, CLOUDWATCH = (parse(full_specs()[number]) for number in (0, 2))
 WORKLOAD, GROUP = PROMETHEUS.target, CLOUDWATCH.target
@@ -66,7 +67,7 @@ async def test_no_source_waits_for_the_other() -> None:
     one = _Meeting(answer=seen(1))
     two = _Meeting(answer=seen(2), mine=one.other, other=one.mine)
     requests = [_request(PROMETHEUS.metric), _request(CLOUDWATCH.metric)]
-    answers = await asyncio.wait_for(_sources(one, two).observe(requests, NOW), timeout=5)
+    answers = await asyncio.wait_for(_sources(one, two).observe(requests, NOW), timeout=PATIENCE)
     assert answers == [one.answer, two.answer]
 
 

@@ -49,7 +49,7 @@ def said(clone: Path) -> list[str]:
 
 def _run(command: str, folder: Path, environment: dict[str, str]) -> str:
     ran = subprocess.run(
-        ["bash", "-euc", command], cwd=folder, env=environment, capture_output=True, text=True, timeout=90, check=False
+        ["bash", "-euc", command], cwd=folder, env=environment, capture_output=True, text=True, timeout=250, check=False
     )
     assert ran.returncode == 0, command + ran.stdout + ran.stderr
     return ran.stdout

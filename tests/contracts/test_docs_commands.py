@@ -144,7 +144,7 @@ _OF_THE_RELEASE = {"--reuse-values", "--reset-then-reuse-values", "--take-owners
 def test_the_chart_takes_it(page: str, line: str, helm: Path) -> None:
     chart, *options = (word for word in _words(line) if word not in _OF_THE_RELEASE)
     command = [str(helm), "template", "predictive-scaler", str(ROOT / chart), *options]
-    rendered = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    rendered = subprocess.run(command, capture_output=True, text=True, timeout=250, check=False)
     assert rendered.returncode == 0, rendered.stderr
     assert "kind: Deployment" in rendered.stdout
 

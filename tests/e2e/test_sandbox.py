@@ -126,9 +126,13 @@ def values(prometheus: Prometheus, expression: str, start: datetime, end: dateti
     return {float(time): float(value) for time, value in series["values"]}
 
 
+def recorded(prometheus: Prometheus, until: datetime) -> int:
+    (series,) = prometheus.query("count_over_time(http_requests_total[1d])", at=until)
+    return int(series["value"][1])
+
+
 def test_all_of_the_history_comes_back(prometheus: Prometheus, seam: datetime) -> None:
-    (series,) = prometheus.query("count_over_time(http_requests_total[1d])", at=seam)
-    assert float(series["value"][1]) == 2 * DAY // MINUTE + 1
+    assert recorded(prometheus, seam) == 2 * DAY // MINUTE + 1
 
 
 def test_history_and_live_samples_are_one_series(prometheus: Prometheus, seam: datetime) -> None:
@@ -161,14 +165,14 @@ def test_the_rate_is_continuous_over_the_seam(prometheus: Prometheus, seam: date
     assert whole == pytest.approx([RATE] * len(whole), rel=0.15)
 
 
-def test_prometheus_comes_back_with_its_address_and_data(prometheus: Prometheus) -> None:
-    url = prometheus.url
+def test_prometheus_comes_back_with_its_address_and_data(prometheus: Prometheus, seam: datetime) -> None:
+    url, before = prometheus.url, recorded(prometheus, seam)
     prometheus.stop()
     with pytest.raises(urllib.error.URLError, match="refused"):
         prometheus.query("up")
     prometheus.start()
     assert prometheus.url == url
-    assert float(prometheus.query("count_over_time(http_requests_total[1d])")[0]["value"][1]) > 2 * DAY // MINUTE
+    assert recorded(prometheus, seam) == before
 
 
 def status_of(url: str) -> int:

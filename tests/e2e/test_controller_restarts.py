@@ -24,6 +24,7 @@ pytestmark = pytest.mark.e2e
 GROUP = "admissionregistration.k8s.io/v1"
 SIZES = ("apps", "deployments/scale", "deployment/web")
 STATUSES = ("predictivescaler.dev", "predictivescalers/status", "psc/web")
+REFUSED = "refused by the test"
 RUN_A_CONTROLLER = """
 import sys, time
 from pathlib import Path
@@ -40,18 +41,18 @@ def refused(scene: Scene, group: str, resource: str, example: str) -> Iterator[N
     """While it lasts, the API server refuses every update of `resource` in the scene."""
     scene.sandbox.apply(*_policy(scene.namespace, group, resource))
     try:
-        eventually(lambda: not _may_update(scene, example, resource))
+        eventually(lambda: _refusal(scene, example, resource), lambda words: REFUSED in words)
         yield
     finally:
         for kind in ("validatingadmissionpolicybinding", "validatingadmissionpolicy"):
             scene.sandbox.kubectl("delete", kind, scene.namespace)
-    eventually(lambda: _may_update(scene, example, resource))
+    eventually(lambda: _refusal(scene, example, resource), "".__eq__)
 
 
 def _policy(namespace: str, group: str, resource: str) -> list[dict[str, Any]]:
     rule = {"apiGroups": [group], "apiVersions": ["*"], "operations": ["UPDATE"], "resources": [resource]}
     only = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}}, "resourceRules": [rule]}
-    refusal = {"expression": "false", "message": "refused by the test"}
+    refusal = {"expression": "false", "message": REFUSED}
     specs = {
         "ValidatingAdmissionPolicy": {"matchConstraints": only, "validations": [refusal]},
         "ValidatingAdmissionPolicyBinding": {"policyName": namespace, "validationActions": ["Deny"]},
@@ -60,13 +61,14 @@ def _policy(namespace: str, group: str, resource: str) -> list[dict[str, Any]]:
     return [{"apiVersion": GROUP, "kind": kind, "metadata": metadata, "spec": spec} for kind, spec in specs.items()]
 
 
-def _may_update(scene: Scene, example: str, resource: str) -> bool:
+def _refusal(scene: Scene, example: str, resource: str) -> str:
+    """Why an update is refused, which may also be a conflict with another one; empty when it is not."""
     nothing = ("--type=merge", "-p", "{}", "--dry-run=server", f"--subresource={resource.rpartition('/')[2]}")
     try:
         scene.kubectl("patch", example, *nothing)
-    except CommandError:
-        return False
-    return True
+    except CommandError as error:
+        return error.printed
+    return ""
 
 
 def sizes_written(scene: Scene) -> int:
@@ -111,12 +113,12 @@ def test_the_stabilisation_window_outlives_the_controller(scene: Scene, controll
     scene.sees(65)
     scene.apply(workload(), scene.scaler(behavior=merged(UNHURRIED, _window(600))))
     scene.await_replicas(7)
-    eventually(scene.status, lambda status: status["currentReplicas"] == 7)
+    eventually(scene.status, lambda status: status.get("currentReplicas") == 7)  # the size is written before the status
     controller.kill()
     wish = max(wish for wish in scene.status()["memory"]["recommendations"] if wish[1] == 7)
     scene.sees(15)
     controller.start()
-    status = eventually(scene.status, lambda status: status["lastDecision"]["seen"] == 15)
+    status = eventually(scene.status, lambda status: status["lastDecision"].get("seen") == 15)
     assert status["lastDecision"]["steps"][-1]["rule"] == "Stabilization"
     assert wish in status["memory"]["recommendations"]
     scene.patch("psc/web", {"spec": {"behavior": _window(12)}})  # now only: the next one may take long to start

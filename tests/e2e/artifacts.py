@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import urlencode, urljoin
 
-from sandbox.processes import Process, Program, start_on_free_port
+from sandbox.processes import Process, Program, start, start_on_free_port
 from tests.servers.registry import MANIFEST, described, digest_of, manifest_of
 
 READY_SECONDS = 60.0
@@ -21,13 +21,18 @@ ANSWER_SECONDS = 30.0
 
 
 class Registry:
-    """A registry in a process of its own, which ends with us. `host`: 127.0.0.1:PORT, also after another start."""
+    """A registry in a process of its own, which ends with us."""
 
     def __init__(self, crane: Path, log: Path) -> None:
         self._crane = crane
         self._log = log
         self._process: Process | None = None
-        self.host = ""
+        self._port = 0
+
+    @property
+    def host(self) -> str:
+        """The same after another start."""
+        return f"127.0.0.1:{self._port}"
 
     def __enter__(self) -> Self:
         self.start()
@@ -39,9 +44,12 @@ class Registry:
         self.stop()
 
     def start(self) -> None:
-        """Run it on a free port and return when it answers."""
-        self._process, port = start_on_free_port(self._program, _answers, timeout=READY_SECONDS)
-        self.host = f"127.0.0.1:{port}"
+        """Run it, the first time on a free port, and return when it answers."""
+        if self._port:
+            self._process = start(self._program(self._port))
+            self._process.wait_ready(lambda: _answers(self._port), READY_SECONDS)
+        else:
+            self._process, self._port = start_on_free_port(self._program, _answers, timeout=READY_SECONDS)
 
     def stop(self) -> None:
         """End it, and all that was pushed."""

@@ -30,6 +30,10 @@ SCRAPES = timedelta(milliseconds=500)
 LATE_SCRAPES = "5s"
 """No load is missing so soon: on a busy machine scrapes fail, which may last no longer than their interval."""
 
+TRUSTED = 90
+"""A replica less than the 95 of the model "always-95", and so near that its replica stays. Of less it asks for ten only
+until the first forecasts turn out wrong, two seconds later."""
+
 _T = TypeVar("_T")
 
 UNHURRIED: dict[str, Any] = {

@@ -16,7 +16,7 @@ import pytest
 from controller.externalscaler import externalscaler_pb2 as messages
 from sandbox.controller import NAMESPACE, SETTINGS, Controller
 from sandbox.processes import free_port
-from tests.e2e.driving import Scene, eventually, workload
+from tests.e2e.driving import TRUSTED, Scene, eventually, workload
 
 pytestmark = pytest.mark.e2e
 SERVICE = "/externalscaler.ExternalScaler/"
@@ -118,10 +118,18 @@ def test_the_answers_follow_the_traffic_and_touch_nothing(scene: Scene, keda: Ke
 
 
 def test_the_forecast_is_what_keda_scales_by_before_the_load_comes(scene: Scene, keda: Keda) -> None:
-    """The model foresees 95 whatever is seen: ten replicas of ten, and active at no load at all."""
-    scene.sees(0)
+    """The model foresees 95 whatever is seen, which is trusted as long as it is not far off: ten replicas of ten."""
+    scene.sees(TRUSTED)
     scene.apply(workload(), scene.scaler(mode="Observe", forecast={"model": "always-95"}))
     _await(keda, 10)
+
+
+def test_a_forecast_wakes_what_has_no_load_yet(scene: Scene, keda: Keda) -> None:
+    """Where a replica serves a thousand, 95 that do not come are no great error: that is trusted all along."""
+    scene.sees(0)
+    metric = {"targetPerReplica": "1000"}
+    scene.apply(workload(), scene.scaler(mode="Observe", forecast={"model": "always-95"}, metric=metric))
+    _await(keda, 1)
     assert next(keda.activity()) is True
 
 
@@ -191,6 +199,6 @@ def test_whoever_stands_by_answers_as_well_and_goes_on_when_the_other_is_lost(
         told.append(waiting.replicas())
         return told[-1]
 
-    eventually(ask, (9).__eq__)
+    eventually(ask, lambda told: told == 9)
     assert set(told) == {1, 9}, "there is to be no moment without an answer"
     assert next(activity) is True

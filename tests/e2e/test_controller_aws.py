@@ -76,11 +76,12 @@ def test_the_capacity_follows_the_metric_up_and_down(cloud: Cloud) -> None:
 
 
 def test_a_forecast_adds_before_the_load_is_there(cloud: Cloud) -> None:
+    """By a model of minutes: one of seconds would reach no further than five of them beyond the value."""
     cloud.group(desired=2)
-    cloud.sees(25)
-    cloud.scene.apply(cloud.scaler(forecast={"model": "always-95"}))
+    cloud.sees(25, 25)
+    cloud.scene.apply(cloud.scaler(forecast={"model": "minutes-of-95"}))
     cloud.await_desired(10)
-    eventually(lambda: cloud.scene.status().get("model", {}).get("name"), "always-95".__eq__)
+    eventually(lambda: cloud.scene.status().get("model", {}).get("name"), "minutes-of-95".__eq__)
 
 
 def test_a_floor_lets_others_scale_above_it(cloud: Cloud) -> None:

@@ -35,6 +35,7 @@ class Call:
     """One request. `time`: Unix seconds. `queries`: how many metrics a GetMetricData asked for, else 0.
 
     `operation` of S3: the HTTP method and the path. `identity`: the access key id; "" in an unsigned request.
+    `invocation`: the SDK's own name of what it calls, the same for all of its attempts; "" where it tells none.
     """
 
     time: float
@@ -43,6 +44,7 @@ class Call:
     operation: str
     identity: str
     queries: int = 0
+    invocation: str = ""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -131,6 +133,7 @@ def call_of(environ: Mapping[str, Any], body: bytes, time: float) -> Call:
         operation=operation,
         identity=identity,
         queries=_queries(body) if target == "GetMetricData" else 0,
+        invocation=environ.get("HTTP_AMZ_SDK_INVOCATION_ID", ""),
     )
 
 

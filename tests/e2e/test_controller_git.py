@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http import HTTPStatus
 
 import pytest
 
+from sandbox.cluster import CommandError
 from sandbox.controller import Controller
 from tests.contracts.specs import merged
 from tests.e2e.driving import Scene, await_decisions, eventually, workload
@@ -33,7 +34,8 @@ def git(scene: Scene, manager: str, kind: str, replicas: int = 1) -> Iterator[No
 
     def run() -> None:
         while not stop.wait(SYNC_SECONDS):
-            sync()
+            with suppress(CommandError):  # the next one comes at once, as Argo CD's does
+                sync()
 
     sync()
     thread = threading.Thread(target=run, daemon=True)

@@ -13,6 +13,7 @@ from sandbox.processes import free_port
 from sandbox.releases import ReleaseError, fetch, origin, reachable
 from sandbox.toolchain import Checksums, Release
 from tests.sandbox.release_server import serving
+from tests.waiting import PATIENCE
 
 PROGRAM = b"#!/bin/sh\necho tool v1.2.3\n"
 
@@ -94,7 +95,7 @@ def test_an_archive_without_the_program_is_refused(tmp_path: Path) -> None:
 def test_only_servers_that_answer_are_reachable() -> None:
     with serving({}) as address:
         silent = f"http://127.0.0.1:{free_port()}"
-        assert reachable([plain_release(address), plain_release(silent)]) == {address}
+        assert reachable([plain_release(address), plain_release(silent)], PATIENCE) == {address}
 
 
 def test_an_origin_is_scheme_host_and_port() -> None:

@@ -11,10 +11,12 @@ import pytest
 from controller.kubernetes_api import KubernetesApi
 from controller.ports import TargetError, TargetReason, TargetState
 from controller.spec import TargetRef
+from controller.targets import scale as product
 from controller.targets.claims import Claims, Field
 from controller.targets.conflicts import WRITE_ATTEMPTS
 from controller.targets.scale import ScaleTarget
 from tests.servers.kubernetes import FakeApiServer, status
+from tests.waiting import PATIENCE
 
 DEPLOYMENT = TargetRef(api_version="apps/v1", kind="Deployment", name="api")
 OBJECT = "/apis/apps/v1/namespaces/web/deployments/api"
@@ -163,7 +165,10 @@ async def test_discovery_that_fails_is_not_a_missing_kind(target: ScaleTarget, s
     assert caught.value.reason == TargetReason.UNAVAILABLE
 
 
-async def test_discovery_that_fails_fails_for_all_who_wait(target: ScaleTarget, server: FakeApiServer) -> None:
+async def test_discovery_that_fails_fails_for_all_who_wait(
+    target: ScaleTarget, server: FakeApiServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(product, "FAILURE_SECONDS", PATIENCE)
     server.raw["GET", "/apis/apps/v1"] = lambda: status(503, "starting")
     results = await asyncio.gather(*(target.read("web", DEPLOYMENT) for _ in range(20)), return_exceptions=True)
     assert [type(result) for result in results] == [TargetError] * 20

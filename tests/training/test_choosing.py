@@ -36,7 +36,7 @@ def test_auto_fits_the_best_of_all_and_shows_them(
         "--family",
         "auto",
         "--budget",
-        "5m",
+        "1h",
         "--clean",
         "off",
         "--out",

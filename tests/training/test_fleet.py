@@ -313,7 +313,7 @@ def test_auto_leaves_the_choice_to_a_comparison(tmp_path: Path, monkeypatch: pyt
     quick = {name: FAMILIES[name] for name in ("persistence", "seasonal-naive-week")}
     monkeypatch.setattr("training.member.FAMILIES", quick)
 
-    found = fleet.fit_one(order(tmp_path, family="auto", budget=timedelta(minutes=1)))
+    found = fleet.fit_one(order(tmp_path, family="auto", budget=timedelta(hours=1)))
 
     assert (found.verdict, found.family, found.why) == (
         "fitted",

@@ -1,4 +1,4 @@
-"""How is something answered over HTTP on loopback? By a thread of this process, for as long as a `with` block lasts.
+"""How is something answered over HTTP(S) on loopback? By a thread of this process, for as long as a `with` block lasts.
 
 Must not know what is asked or answered.
 """
@@ -6,6 +6,8 @@ Must not know what is asked or answered.
 from __future__ import annotations
 
 import contextlib
+import socket
+import ssl
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -36,10 +38,12 @@ class Answer:
 
 
 class Serving:
-    """An HTTP server on 127.0.0.1 in a thread of its own; `port` 0 takes a free one."""
+    """An HTTP server on 127.0.0.1 in a thread of its own; `port` 0 takes a free one; `tls`: None is HTTP."""
 
-    def __init__(self, answer: Callable[[Request], Answer], *, port: int = 0) -> None:
-        self._server = _Server(answer, port)
+    def __init__(
+        self, answer: Callable[[Request], Answer], *, port: int = 0, tls: ssl.SSLContext | None = None
+    ) -> None:
+        self._server = _Server(answer, port, tls)
         self._thread = threading.Thread(target=self._server.serve_forever, name="serving", daemon=True)
 
     def __enter__(self) -> Self:
@@ -54,21 +58,39 @@ class Serving:
         self._thread.join()
 
     @property
+    def port(self) -> int:
+        """At which it listens."""
+        return self._server.server_port
+
+    @property
     def address(self) -> str:
         """Where it listens: host:port."""
-        return f"127.0.0.1:{self._server.server_port}"
+        return f"127.0.0.1:{self.port}"
 
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
-    def __init__(self, answer: Callable[[Request], Answer], port: int) -> None:
+    def __init__(self, answer: Callable[[Request], Answer], port: int, tls: ssl.SSLContext | None) -> None:
         super().__init__(("127.0.0.1", port), _Handler)
         self.answer = answer
+        self._tls = tls
+
+    def get_request(self) -> tuple[socket.socket, tuple[str, int]]:
+        """TLS begins when the request is read, by its own thread: who connects and says nothing holds up nobody."""
+        connection, client = super().get_request()
+        if self._tls is not None:
+            connection = self._tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+        return connection, client
 
 
 class _Handler(BaseHTTPRequestHandler):
     server: _Server
+
+    def handle(self) -> None:
+        """One request, of whoever goes on after the handshake."""
+        with contextlib.suppress(ssl.SSLError):
+            super().handle()
 
     def do_GET(self) -> None:
         """Of any path."""

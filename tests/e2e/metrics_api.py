@@ -7,23 +7,23 @@ from __future__ import annotations
 
 import json
 import ssl
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 from sandbox.aggregation import GROUP, VERSION, external_metrics
 from sandbox.certificates import Authority
 from sandbox.cluster import Sandbox
+from sandbox.serving import Answer, Request, Serving
 
 METRIC = "requests"
 _ROOT = f"/apis/{GROUP}/{VERSION}"
 _NAMESPACE = "kube-system"
 _SERVICE = "e2e-metrics"
+_NOTHING = {"kind": "Status", "status": "Failure", "code": 404}
 
 
 class MetricsApi:
@@ -32,8 +32,14 @@ class MetricsApi:
     def __init__(self) -> None:
         self.values: dict[str, float] = {}
 
-    def answer(self, path: str) -> dict[str, Any] | None:
-        """What is told at a path; None where nothing is."""
+    def answer(self, request: Request) -> Answer:
+        """As an API server does: a Status where nothing is told."""
+        found = self._told(request.path.partition("?")[0])
+        if found is None:
+            return Answer(body=json.dumps(_NOTHING).encode(), status=HTTPStatus.NOT_FOUND)
+        return Answer(body=json.dumps(found).encode())
+
+    def _told(self, path: str) -> dict[str, Any] | None:
         if path == _ROOT:
             resource = {"name": METRIC, "namespaced": True, "kind": "ExternalMetricValueList", "verbs": ["get"]}
             return {"kind": "APIResourceList", "groupVersion": f"{GROUP}/{VERSION}", "resources": [resource]}
@@ -52,36 +58,16 @@ class MetricsApi:
 @contextmanager
 def serving(sandbox: Sandbox, directory: Path) -> Iterator[MetricsApi]:
     """Serve, registered with the API server until the end."""
-    api = MetricsApi()
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_GET(self) -> None:
-            found = api.answer(self.path.partition("?")[0])
-            content = json.dumps(found or {"kind": "Status", "status": "Failure", "code": 404}).encode()
-            self.send_response(HTTPStatus.NOT_FOUND if found is None else HTTPStatus.OK)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the name in the base class
-            """Not into the tests' output."""
-
     pair = Authority.create(directory, datetime.now(UTC)).server("localhost")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(pair.certificate, pair.key)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.socket = context.wrap_socket(server.socket, server_side=True)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    registration = external_metrics(_NAMESPACE, _SERVICE, server.server_port)
-    try:
-        sandbox.apply(*registration)
-        yield api
-    finally:
-        for one in registration:
-            place = ("-n", _NAMESPACE) if one["kind"] == "Service" else ()
-            sandbox.kubectl("delete", one["kind"], one["metadata"]["name"], "--ignore-not-found", *place)
-        server.shutdown()
-        server.server_close()
+    api = MetricsApi()
+    with Serving(api.answer, tls=context) as server:
+        registration = external_metrics(_NAMESPACE, _SERVICE, server.port)
+        try:
+            sandbox.apply(*registration)
+            yield api
+        finally:
+            for one in registration:
+                place = ("-n", _NAMESPACE) if one["kind"] == "Service" else ()
+                sandbox.kubectl("delete", one["kind"], one["metadata"]["name"], "--ignore-not-found", *place)

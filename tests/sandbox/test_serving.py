@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
+import ssl
 import urllib.error
 import urllib.request
+from datetime import UTC, datetime
 from http import HTTPStatus
+from pathlib import Path
 
 import pytest
 
+from sandbox.certificates import Authority
 from sandbox.serving import Answer, Request, Serving
 
 
@@ -17,10 +23,13 @@ def echo(request: Request) -> Answer:
     return Answer(body=f"{request.path} {request.body.decode()}".encode(), kind="text/plain", status=status)
 
 
-def asked(serving: Serving, path: str, body: bytes | None = None, who: str = "me") -> tuple[int, str, str]:
-    request = urllib.request.Request(f"http://{serving.address}{path}", data=body, headers={"X-Who": who})
+def asked(
+    serving: Serving, path: str, body: bytes | None = None, who: str = "me", trust: ssl.SSLContext | None = None
+) -> tuple[int, str, str]:
+    scheme = "http" if trust is None else "https"
+    request = urllib.request.Request(f"{scheme}://{serving.address}{path}", data=body, headers={"X-Who": who})
     try:
-        with urllib.request.urlopen(request, timeout=30) as answer:
+        with urllib.request.urlopen(request, timeout=30, context=trust) as answer:
             return answer.status, answer.headers["Content-Type"], answer.read().decode()
     except urllib.error.HTTPError as refusal:
         with refusal:
@@ -39,3 +48,30 @@ def test_nobody_answers_once_the_block_has_ended() -> None:
         pass
     with pytest.raises(urllib.error.URLError, match="refused"):
         asked(serving, "/")
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    return Authority.create(tmp_path, datetime.now(UTC))
+
+
+@pytest.fixture
+def tls(authority: Authority) -> ssl.SSLContext:
+    context, pair = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), authority.server("localhost")
+    context.load_cert_chain(pair.certificate, pair.key)
+    return context
+
+
+def test_over_tls_who_connects_and_says_nothing_holds_up_nobody(tls: ssl.SSLContext, authority: Authority) -> None:
+    trust = ssl.create_default_context(cafile=str(authority.bundle))
+    with Serving(echo, tls=tls) as serving, socket.create_connection(("127.0.0.1", serving.port)):
+        assert asked(serving, "/a", b"d", trust=trust) == (200, "text/plain", "/a d")
+
+
+def test_who_knows_no_tls_is_not_worth_a_word(tls: ssl.SSLContext, capfd: pytest.CaptureFixture[str]) -> None:
+    with Serving(echo, tls=tls) as serving, socket.create_connection(("127.0.0.1", serving.port)) as client:
+        client.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        with contextlib.suppress(ConnectionResetError):  # as it may hang up on what it has not read
+            while client.recv(1024):
+                continue
+    assert capfd.readouterr().err == ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,7 +14,7 @@ from controller.spec import ScalerSpec
 
 _LAST = "9"  # after any time that an API server tells: what is not in the cluster yet comes after what is
 
-Bodies = list[dict[str, Any]]
+Bodies = Sequence[Mapping[str, Any]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +32,15 @@ class Rivals:
     def is_behind(self) -> bool:
         """Whether the other one sets the size, and not this one."""
         return self.first is not None and seniority(self.first) < seniority(self.scaler)
+
+
+def identified(scaler: Scaler, bodies: Bodies) -> Scaler:
+    """As itself among those of the cluster, also where it is of a file: with the uid and the age that it has there."""
+    for body in bodies:
+        metadata = body["metadata"]
+        if (metadata["namespace"], metadata["name"]) == (scaler.namespace, scaler.name):
+            return replace(scaler, uid=metadata["uid"], created=metadata.get("creationTimestamp", ""))
+    return replace(scaler, created=_LAST)
 
 
 async def rivals(api: KubernetesApi | None, scaler: Scaler, spec: ScalerSpec) -> Rivals:
@@ -64,13 +73,9 @@ async def _near(api: KubernetesApi, scaler: Scaler) -> tuple[Bodies, str]:
         return [], f"those of {scaler.namespace}: {error}"
 
 
-def _among(bodies: Iterable[Mapping[str, Any]], scaler: Scaler, spec: ScalerSpec, unseen: str) -> Rivals:
-    registry, created = Registry(), _LAST
+def _among(bodies: Bodies, scaler: Scaler, spec: ScalerSpec, unseen: str) -> Rivals:
+    one, registry = identified(scaler, bodies), Registry()
     for body in bodies:
-        metadata = body["metadata"]
-        if (metadata["namespace"], metadata["name"]) == (scaler.namespace, scaler.name):
-            created = str(metadata.get("creationTimestamp", ""))
-        else:
+        if body["metadata"]["uid"] != one.uid:
             registry.put(body)
-    first = registry.scaling(scaler.namespace, spec.target)
-    return Rivals(scaler=replace(scaler, created=created), first=first, unseen=unseen)
+    return Rivals(scaler=one, first=registry.scaling(one.namespace, spec.target), unseen=unseen)

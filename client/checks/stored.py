@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
 from client.checks.finding import Findings, failed, ok, warning
+from client.checks.rivals import Bodies, identified
 from client.glance import silence
 from controller.conditions import Reason
 from controller.coordination import CoordinationError, pods_of
@@ -34,7 +35,7 @@ def conditions(scaler: Scaler, spec: ScalerSpec, now: datetime) -> Findings:
     return warning(CONTROLLER, "; ".join([words, *concerns])) if concerns else ok(CONTROLLER, words)
 
 
-def coordination(scaler: Scaler, spec: ScalerSpec, bodies: Iterable[Mapping[str, Any]]) -> Findings:
+def coordination(scaler: Scaler, spec: ScalerSpec, bodies: Bodies) -> Findings:
     """Whether the scaler that it names is there. `bodies`: all that there are, as the API server gives them."""
     if spec.coordination is None:
         return []
@@ -42,7 +43,7 @@ def coordination(scaler: Scaler, spec: ScalerSpec, bodies: Iterable[Mapping[str,
     for body in bodies:
         registry.put(body)
     try:
-        pods_of(registry, scaler, spec)
+        pods_of(registry, identified(scaler, bodies), spec)
     except CoordinationError as error:
         return failed(COORDINATION, str(error))
     return ok(COORDINATION, f'its pods are those of PredictiveScaler "{spec.coordination.scaler}"')

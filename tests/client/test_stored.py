@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,10 @@ from typing import Any
 import pytest
 
 from client.checks.finding import Result
-from client.checks.stored import conditions
+from client.checks.stored import conditions, coordination
 from controller.conditions import Reason, shared_with
 from controller.spec import ScalerSpec
-from tests.builders import NOW, scaler
+from tests.builders import NOW, body, scaler
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -92,3 +93,29 @@ def test_nothing_is_decided_for_who_is_paused() -> None:
 def test_each_runbook_that_is_named_is_there(changes: dict[str, Any]) -> None:
     (page,) = re.findall(r"docs/runbooks/\w+\.md", _told(**changes)[1])
     assert (REPOSITORY / page).is_file()
+
+
+GROUP: dict[str, Any] = {
+    "targetRef": {"kind": "AutoScalingGroup", "name": "workers", "region": "eu-central-1"},
+    "coordination": {"scaler": "web", "replicasPerUnit": 4},
+}
+
+
+def _coordinated(*stored: dict[str, Any]) -> tuple[Result, str]:
+    """Of "nodes" in a file, which the cluster may have as well."""
+    found = replace(scaler("nodes", created="", spec=GROUP), uid="nodes")
+    assert isinstance(found.spec, ScalerSpec)
+    (finding,) = coordination(found, found.spec, [body("web"), *stored])
+    return finding.result, finding.message
+
+
+@pytest.mark.parametrize("stored", [[], [body("nodes", spec=GROUP)]], ids=["new", "stored"])
+def test_a_group_in_a_file_is_no_second_one_beside_itself(stored: list[dict[str, Any]]) -> None:
+    assert _coordinated(*stored) == (Result.OK, 'its pods are those of PredictiveScaler "web"')
+
+
+def test_a_second_group_of_the_same_pods_is_told_with_both() -> None:
+    result, message = _coordinated(body("nodes", spec=GROUP), body("a", spec=GROUP))
+    assert result is Result.FAILED
+    assert 'PredictiveScaler "a", the first by name of two as old, names "web" too' in message
+    assert "remove coordination from shop/nodes (this one) or from shop/a" in message

@@ -152,6 +152,7 @@ def scaled(
         kubelet.start(pod, number)
     try:
         scene.await_replicas(SIZE)
+        scene.await_condition("Ready", "True", "Scaling")
         yield kubelet
     finally:
         kubelet.stop()
@@ -210,9 +211,8 @@ def test_a_rollback_to_before_the_crd_was_part_of_it_keeps_it(scene: Scene, roll
     assert uid(scene) == rolled_back_far
 
 
-def test_the_installed_pods_scale(cluster: Sandbox, scene: Scene, scaled: Kubelet) -> None:
+def test_the_installed_pods_scale(cluster: Sandbox, scaled: Kubelet) -> None:
     """As the installed account, with the installed arguments and environment; which asks nothing it may not."""
-    scene.await_condition("Ready", "True", "Scaling")
     asked = cluster.audit_events(f"system:serviceaccount:{RELEASE}:{RELEASE}")
     assert asked
     assert [event.permission for event in asked if not event.is_allowed] == []

@@ -18,7 +18,7 @@ from tests.contracts.specs import merged
 from tests.e2e.clouding import DIMENSION, SECOND, Cloud
 from tests.e2e.driving import decisions, eventually, wall_clock
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]  # of so many scalers on a busy machine
 IS_ON_AWS = True
 
 FOLDER = data_directory(os.environ) / "cloudwatch"

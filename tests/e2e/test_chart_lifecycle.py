@@ -292,6 +292,7 @@ def test_the_same_release_takes_the_crd_up_again_and_serves_one_namespace_alone(
     assert uid(scene) == uninstalled
 
 
+@pytest.mark.usefixtures("uninstalled")
 def test_whoever_wants_it_loses_the_crd_with_the_release(
     cluster: Sandbox, scene: Scene, helm: Callable[..., str]
 ) -> None:

@@ -21,7 +21,7 @@ from tests.e2e.models import write_constant
 from tests.e2e.reading import Reader
 
 STARTUP_OF_PODS = timedelta(seconds=1)
-LIMIT_SECONDS = 300  # of a test that names none: it may start a cluster and a controller, on a busy machine
+LIMIT_SECONDS = 600  # of a test that names none: it may start a cluster and a controller, on a busy machine
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -30,7 +30,7 @@ from tests.contracts.dashboards import FILES, Asked, filled, load, queries
 from tests.contracts.specs import merged
 from tests.e2e.driving import UNHURRIED, eventually, wall_clock, workload
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(480)]  # the first one trains a model and plays a while
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]  # the first one trains a model and plays a while
 
 FACTOR = 300.0
 HISTORY = timedelta(days=7)

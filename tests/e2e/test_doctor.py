@@ -20,6 +20,7 @@ from tests.e2e.driving import Scene, workload
 pytestmark = pytest.mark.e2e
 
 SECONDS = 240  # 3 on an idle machine; on a busy one a minute has been seen
+PATIENT = ("--timeout", "60")  # for each check, of which each may take 10 s where nobody says more
 OWN = ("--service-account", f"{NAMESPACE}/{ACCOUNT}")  # other tests install a second one
 
 
@@ -43,7 +44,7 @@ class Doctor:
 
     def __call__(self, kubeconfig: Path, *options: str) -> subprocess.CompletedProcess[str]:
         kubectl = str(self._scene.sandbox.binaries["kubectl"])
-        where = ("-n", self._scene.namespace, "--models-dir", str(self._models))
+        where = ("-n", self._scene.namespace, "--models-dir", str(self._models), *PATIENT)
         return subprocess.run(
             [kubectl, "predictivescaler", "doctor", "web", *where, *OWN, *options],
             capture_output=True,

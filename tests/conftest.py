@@ -14,6 +14,7 @@ import sys
 # Matrices are tiny here, and threads that wait for one another spin: with two of them ARMA took ten times the CPU time.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.aws.fixtures import aws, aws_server
@@ -33,6 +34,14 @@ settings.load_profile("quick")
 
 # What is imported stays. To look for garbage in it, as often as usual, took a sixth of the CPU time.
 gc.disable()
+
+
+@pytest.hookimpl(tryfirst=True)  # before `-m` looks at the marks
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Who asks for AWS is slow: a process is started and emptied for each test."""
+    for item in items:
+        if "aws_server" in getattr(item, "fixturenames", ()):
+            item.add_marker("slow")
 
 
 def pytest_collection_finish() -> None:

@@ -240,6 +240,7 @@ async def test_a_user_without_a_name_can_watch(heard: Heard) -> None:
     assert await heard.next() == (None, "web")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("refusing", "watch")
 async def test_a_refused_list_does_not_end_the_watch_for_good(heard: Heard) -> None:
     assert await heard.next() == (None, "web")

@@ -27,6 +27,7 @@ from tests.builders import NOW, body
 from tests.servers.kubeconfig import write_kubeconfig
 from tests.servers.kubernetes import FakeApiServer, status
 from tests.servers.loopback import serve
+from tests.waiting import PATIENCE
 
 TOKEN = "first"
 SERVICE = {"metadata": {"namespace": "scaler-system", "name": "psc"}}
@@ -112,7 +113,10 @@ def invoke(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) 
     """`predictive-scaler ARGUMENTS`, in a thread, so that the servers of the test can answer it."""
 
     def run(arguments: tuple[str, ...]) -> Ended:
-        monkeypatch.setattr(sys, "argv", ["predictive-scaler", *arguments])
+        command, *rest = arguments
+        # The last one counts. By default a check has 10 s, which a busy machine took.
+        patient = ["--timeout", f"{PATIENCE:g}"] if command == "doctor" else []
+        monkeypatch.setattr(sys, "argv", ["predictive-scaler", command, *patient, *rest])
         code: object = 0
         try:
             command_line.main()

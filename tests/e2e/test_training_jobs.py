@@ -67,7 +67,12 @@ def metrics(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Prome
 
 def values(prometheus: Prometheus, **training: Any) -> Object:
     """Two kinds of entry: a label's values, and a query of its own."""
-    defaults = {"data": prometheus.url.replace("http://", "prometheus://"), "step": "1h", "family": "seasonal-naive"}
+    defaults = {
+        "data": prometheus.url.replace("http://", "prometheus://"),
+        "step": "1h",
+        "family": "seasonal-naive",
+        "until": f"{wall_clock():%Y-%m-%dT00:00:00Z}",  # as who says nothing has it; but no midnight changes it
+    }
     by_app = {"name": "app-{}", "by": "app", "query": 'sum by (app) (app_load{app=~"$app"})'}
     alike = {"name": "too-{}", "by": "app", "query": "sum by (app) (app_load)", "family": "persistence"}
     total = {"name": "total", "query": "sum(app_load)"}
@@ -119,7 +124,8 @@ class Kubelet:
         return done
 
     def report(self, pod: Object, code: int) -> None:
-        """The pod's container ended with `code`."""
+        """The pod's container ended with `code`. Not before the sandbox has said the last of it: that it is Ready."""
+        eventually(lambda: self._is_ready(pod))
         (container,) = pod["spec"]["containers"]
         now = f"{wall_clock():%Y-%m-%dT%H:%M:%SZ}"
         ended = {"exitCode": code, "reason": "Error" if code else "Completed", "startedAt": now, "finishedAt": now}
@@ -128,6 +134,13 @@ class Kubelet:
         patch = {"status": {"phase": "Failed" if code else "Succeeded", "containerStatuses": statuses}}
         name = pod["metadata"]["name"]
         self._kubectl("patch", "pod", name, "--subresource=status", "--type=merge", "-p", json.dumps(patch))
+
+    def _is_ready(self, pod: Object) -> bool:
+        found = self.sandbox.get("pod", pod["metadata"]["name"], "-n", self.namespace)
+        has_ended = found["status"]["phase"] in {"Failed", "Succeeded"}  # it came again
+        return has_ended or ("Ready", "True") in {
+            (one["type"], one["status"]) for one in found["status"].get("conditions", ())
+        }
 
     def _mounts(self, pod: Object, container: Object) -> dict[str, Path]:
         """Where each path of the container lies on this machine."""

@@ -33,7 +33,7 @@ def begun(scene: Scene) -> dict[str, Any]:
 
 def restart_in(arm: Arm, scene: Scene, controller: Controller) -> None:
     """Start a new controller as if the experiment had begun a window earlier, at a second that gives `arm` its turn."""
-    controller.kill()
+    controller.stop()  # what a killed one has sent last may be stored after what is stored here
     state = scene.status()["experiment"]["state"]
     earlier = (_earlier(state, WINDOW + timedelta(seconds=seconds)) for seconds in range(60, 180))
     _store(scene, next(one for one in earlier if _second_arm(one) is arm))
@@ -91,7 +91,7 @@ def test_without_it_in_the_spec_the_status_forgets_it(scene: Scene) -> None:
 
 def test_its_end_is_an_event(scene: Scene, controller: Controller) -> None:
     begun(scene)
-    controller.kill()
+    controller.stop()
     _store(scene, _earlier(scene.status()["experiment"]["state"], 9 * WINDOW))
     controller.start()
     told = eventually(lambda: scene.status()["experiment"], lambda found: found["phase"] == "Ended")

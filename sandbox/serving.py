@@ -11,12 +11,14 @@ import ssl
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Self
 
 JSON = "application/json"
+_LOOK_SECONDS = 0.05  # between looks whether to end; the library's own half a second holds up each end
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +46,8 @@ class Serving:
         self, answer: Callable[[Request], Answer], *, port: int = 0, tls: ssl.SSLContext | None = None
     ) -> None:
         self._server = _Server(answer, port, tls)
-        self._thread = threading.Thread(target=self._server.serve_forever, name="serving", daemon=True)
+        serve = partial(self._server.serve_forever, _LOOK_SECONDS)
+        self._thread = threading.Thread(target=serve, name="serving", daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()

@@ -119,7 +119,7 @@ def test_through_the_api_server_as_far_as_a_loopback_controller_can_be_reached(
     }
     with pytest.raises(CommandError, match="may not be in the loopback range"):
         scene.apply(slice_)
-    eventually(lambda: scene.status().get("currentReplicas"), (5).__eq__)
+    eventually(scene.status, lambda status: status.get("currentReplicas") == 5)
     told = scene.kubectl("predictivescaler", "explain", "web", "--controller-namespace", scene.namespace)
     assert f"{scene.namespace}/web, " in told
     assert "the last decision, from the status" in told

@@ -26,6 +26,7 @@ def _square(number: int) -> int:
     return number * number
 
 
+@pytest.mark.slow
 def test_a_process_that_dies_costs_its_own_task_only() -> None:
     found = dict(workers.each(_square, [0, 1, 2, 3, 4, 6], workers=2))
 

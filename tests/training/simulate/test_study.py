@@ -40,6 +40,7 @@ def _figures(found: Study) -> dict[str, list[tuple[float, float, float]]]:
     }
 
 
+@pytest.mark.slow
 def test_two_processes_find_what_one_finds(stage: Scene) -> None:
     question = Question(names=NAMES, policy=by_default(None, None, stage.startup))
     one, two = (study(stage, question, None, cores=cores) for cores in (1, 2))
